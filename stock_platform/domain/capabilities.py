@@ -1,0 +1,131 @@
+"""What a source can do, as data: the planner's and the quotas' view of a vendor.
+
+Belongs here: tile shapes, limits, endpoints, tiles. Does not: how a call is made
+(sources/<vendor>/client.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from stock_platform.domain.bars import Basis, Interval
+from stock_platform.domain.symbols import AssetClass
+
+
+class TileShape(StrEnum):
+    """Which cells one call covers."""
+
+    ROW = "row"  # one symbol x a range of sessions
+    COLUMN = "column"  # every symbol of the market x one session
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most ``calls`` within any ``seconds``; holds together with the source's other limits.
+
+    With ``zone`` the window is the calendar day of that IANA zone instead of a sliding
+    one (``seconds`` must then be 86,400): vendors that reset at their midnight.
+    """
+
+    calls: int
+    seconds: float
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One kind of call.
+
+    Attributes:
+        name: unique within the source; goes into the fetch log.
+        shape: what one call covers.
+        intervals: bar lengths it serves.
+        asset_classes: asset classes it serves.
+        basis: what its prices are adjusted for.
+        depth_days: calendar days of history it reaches back from today; None is all.
+        max_sessions: sessions a row call can span; None is unlimited.
+        to_now: the call always runs to the present (needed where prices are adjusted for
+            later splits, which only the same answer can tell).
+        complete: whether a session absent from a good answer means no trade took place
+            (then the cell is no_data and no other source is asked).
+        end_of_day: the current session is served only after its close.
+        float32: prices carry float32 noise (74.05999755859375 for 74.06).
+    """
+
+    name: str
+    shape: TileShape
+    intervals: tuple[Interval, ...]
+    asset_classes: tuple[AssetClass, ...]
+    basis: Basis
+    depth_days: int | None = None
+    max_sessions: int | None = None
+    to_now: bool = False
+    complete: bool = True
+    end_of_day: bool = True
+    float32: bool = False
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """A source as data.
+
+    Attributes:
+        source: the vendor's name, as in ``sources/<name>``.
+        endpoints: what can be asked.
+        limits: all hold at once, over all endpoints.
+        preference: order among sources that cost the same; lower is better.
+        concurrency: calls in flight at once at the most.
+        needs_key: name of the environment variable of the key, or None.
+        default_on: whether it is used without being asked for.
+    """
+
+    source: str
+    endpoints: tuple[Endpoint, ...]
+    limits: tuple[Limit, ...] = ()
+    preference: int = 100
+    concurrency: int = 1
+    needs_key: str | None = None
+    default_on: bool = True
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of that name. Raises KeyError."""
+        for candidate in self.endpoints:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One planned call: what to ask, and of whom.
+
+    ``asset_id`` and ``symbol`` (canonical) are None for column tiles; ``start`` and
+    ``end`` are inclusive session dates (equal for column tiles).
+    """
+
+    source: str
+    endpoint: str
+    interval: Interval
+    start: date
+    end: date
+    asset_id: int | None = None
+    symbol: str | None = None
+
+    def describe(self) -> str:
+        """``yahoo chart AAPL 1d 2024-01-02..2025-12-31``; no secrets, stable."""
+        span = f"{self.start}" if self.start == self.end else f"{self.start}..{self.end}"
+        return f"{self.source} {self.endpoint} {self.symbol or 'market'} {self.interval} {span}"
+
+
+@dataclass(frozen=True)
+class QuotaState:
+    """What is left of a source's limits, as the planner sees it.
+
+    ``spent`` holds, for each of the source's limits in order, the calls already inside
+    the window; ``blocked_seconds`` is the remaining time of a Retry-After.
+    """
+
+    spent: tuple[int, ...] = field(default=())
+    blocked_seconds: float = 0.0

@@ -1,0 +1,120 @@
+"""The tree of everything that can go wrong, in words a user can act on.
+
+Belongs here: exception classes. Does not: handling, retrying, printing.
+
+    StockPlatformError                 exit code 1
+    |- InputError                      exit code 2: the caller's value is not allowed
+    |- DatabaseError                   the database cannot be reached, or refused
+    |- CacheError                      the HTTP cache on disk cannot be used
+    `- SourceError                     what a vendor answered, or failed to
+       |- RateLimited                  too many calls; carries retry_after
+       |- NotEntitled                  the key's plan lacks this data: not retried
+       |- UnknownSymbol                the vendor does not know the ticker
+       |- NoData                       the vendor knows the ticker and has no bars there
+       |- Malformed                    the answer is not what the vendor documents
+       `- Unavailable                  transient: network, 5xx, challenge page; retried
+
+Only ``Unavailable`` and ``RateLimited`` are transient (``SourceError.transient``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class StockPlatformError(Exception):
+    """Base of all errors this platform raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(StockPlatformError, ValueError):
+    """A parameter's value is not allowed.
+
+    The message names the parameter, the value, and what is allowed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, parameter: str, value: object, allowed: str) -> None:
+        self.parameter = parameter
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{parameter}: {value!r} is not allowed; {allowed}")
+
+
+class DatabaseError(StockPlatformError):
+    """The database cannot be reached, is too old, or refused a statement."""
+
+
+class CacheError(StockPlatformError):
+    """The HTTP cache on disk cannot be read or written."""
+
+
+class SourceError(StockPlatformError):
+    """A vendor's answer that is not bars.
+
+    Attributes:
+        source: the vendor's name, as in ``sources/<name>``.
+        status: a short stable word for ledgers and metrics (``rate_limited``, ...).
+        transient: whether asking again later can help.
+    """
+
+    status = "failed"
+    transient = False
+
+    def __init__(self, source: str, message: str) -> None:
+        self.source = source
+        self.detail = message
+        super().__init__(f"{source}: {message}")
+
+
+class RateLimited(SourceError):
+    """Too many calls. ``retry_after`` is in seconds, None where the vendor gave none."""
+
+    status = "rate_limited"
+    transient = True
+
+    def __init__(self, source: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(source, message)
+        self.retry_after = retry_after
+
+
+class NotEntitled(SourceError):
+    """The key, or its plan, has no right to this data (401, 403, premium notices)."""
+
+    status = "not_entitled"
+
+
+class UnknownSymbol(SourceError):
+    """The vendor does not know the ticker."""
+
+    status = "unknown_symbol"
+
+    def __init__(self, source: str, symbol: str, message: str = "unknown symbol") -> None:
+        super().__init__(source, f"{symbol}: {message}")
+        self.symbol = symbol
+
+
+class NoData(SourceError):
+    """The vendor answered properly and has nothing for the range asked."""
+
+    status = "no_data"
+
+
+class Malformed(SourceError):
+    """The answer does not have the documented form (HTML, truncated, wrong interval)."""
+
+    status = "malformed"
+
+
+class Unavailable(SourceError):
+    """A transient failure: connection, timeout, 5xx, a challenge page."""
+
+    status = "unavailable"
+    transient = True
+
+
+def one_of(values: Iterable[object]) -> str:
+    """The ``allowed`` text of an InputError: ``use one of a, b, c``."""
+    return "use one of " + ", ".join(str(v) for v in values)
