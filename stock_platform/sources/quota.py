@@ -1,0 +1,194 @@
+"""Quotas: the leave to make one HTTP request.
+
+Belongs here: the protocol, and an implementation in memory for one process (tests, and
+``fetch`` without a database). Does not: the shared one (storage/quota.py), which vendor
+has which limits (sources/<vendor>/config.py).
+
+Every HTTP request, pages and retries too, takes one grant. A grant holds its slot while
+the request is in flight, and its window counts from the answer: whatever the network
+does, the vendor saw the call no later than that, so that it never sees one too many
+within its own window. A grant that is never ``done`` (a crash) is taken for answered
+``HOLD_SECONDS`` after it was given, the longest a call can take.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from stock_platform.domain.capabilities import Limit, QuotaState
+from stock_platform.domain.errors import RateLimited
+
+HOLD_SECONDS = 120.0
+POLL_SECONDS = 0.2
+
+
+class Grant(Protocol):
+    """Leave for one request."""
+
+    def done(self) -> None:
+        """The answer is here (or the request has failed): the window starts now.
+
+        Further calls do nothing.
+        """
+
+
+class Quota(Protocol):
+    """Limits of all sources. Safe to use from several threads at once."""
+
+    def acquire(self, source: str, limits: Sequence[Limit], max_wait: float) -> Grant:
+        """Wait until a request fits into every window of ``limits``, and take a slot.
+
+        Args:
+            source: whose limits; slots of one name are counted together.
+            limits: all hold at once; empty is unlimited (a block still holds).
+            max_wait: the longest wait in seconds.
+
+        Raises:
+            RateLimited: the wait would be longer; ``retry_after`` says how long.
+        """
+
+    def block(self, source: str, seconds: float) -> None:
+        """Give no grants for ``seconds`` from now on (Retry-After); a longer block stays."""
+
+    def state(self, source: str, limits: Sequence[Limit]) -> QuotaState:
+        """What is spent of each limit, calls in flight included."""
+
+
+def window_start(limit: Limit, now: float) -> float:
+    """The instant after which calls count (epoch seconds).
+
+    Raises:
+        ZoneInfoNotFoundError: the limit's zone does not exist.
+    """
+    if limit.zone is None:
+        return now - limit.seconds
+    return math.nextafter(_midnight(limit.zone, now, 0), 0.0)  # midnight itself counts
+
+
+def wait_seconds(stamps: Sequence[float], limits: Sequence[Limit], now: float) -> float:
+    """How long until one more call fits into every window; 0.0 is now.
+
+    Args:
+        stamps: epoch seconds of the calls that count, ascending; a call in flight is
+            stamped with the latest instant its answer can come.
+        limits: the limits.
+        now: epoch seconds.
+    """
+    wait = 0.0
+    for limit in limits:
+        inside = stamps[bisect_right(stamps, window_start(limit, now)) :]
+        excess = len(inside) - limit.calls
+        if excess < 0:
+            continue
+        if limit.calls <= 0:
+            return float("inf")
+        if limit.zone is None:
+            wait = max(wait, inside[excess] + limit.seconds - now)
+        else:
+            wait = max(wait, _midnight(limit.zone, max(now, inside[excess]), 1) - now)
+    return max(0.0, wait)
+
+
+class MemoryQuota:
+    """Strict limits within one process.
+
+    Args:
+        now: epoch seconds. sleep: waits so many seconds.
+        hold_seconds: how long a grant that is never done stays in flight.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._hold = hold_seconds
+        self._lock = threading.Lock()
+        self._answered: dict[str, list[float]] = defaultdict(list)
+        self._in_flight: dict[str, dict[int, float]] = defaultdict(dict)
+        self._blocked_until: dict[str, float] = {}
+        self._granted = 0
+
+    def acquire(self, source: str, limits: Sequence[Limit], max_wait: float) -> Grant:
+        """See Quota.acquire."""
+        deadline = self._now() + max_wait
+        while True:
+            with self._lock:
+                now = self._now()
+                blocked = self._blocked_until.get(source, now) - now
+                wait = max(blocked, wait_seconds(self._stamps(source, limits, now), limits, now))
+                if wait <= 0:
+                    self._granted += 1
+                    self._in_flight[source][self._granted] = now
+                    return _MemoryGrant(self, source, self._granted)
+                # Calls in flight are sure to be answered by the end of their hold, and may
+                # be any moment: the shortest wait there can be decides about giving up.
+                flying = bool(self._in_flight[source])
+                soonest = max(
+                    blocked, wait_seconds(self._stamps(source, limits, now, 0.0), limits, now)
+                )
+            if now + soonest > deadline:
+                raise RateLimited(source, f"out of quota for {soonest:.0f} s", soonest)
+            self._sleep(min(wait, max(soonest, POLL_SECONDS)) if flying else wait)
+
+    def block(self, source: str, seconds: float) -> None:
+        """See Quota.block."""
+        with self._lock:
+            until = self._now() + seconds
+            self._blocked_until[source] = max(until, self._blocked_until.get(source, until))
+
+    def state(self, source: str, limits: Sequence[Limit]) -> QuotaState:
+        """See Quota.state."""
+        with self._lock:
+            now = self._now()
+            stamps = self._stamps(source, limits, now)
+            spent = tuple(
+                len(stamps) - bisect_right(stamps, window_start(limit, now)) for limit in limits
+            )
+            return QuotaState(spent, max(0.0, self._blocked_until.get(source, now) - now))
+
+    def _stamps(
+        self, source: str, limits: Sequence[Limit], now: float, hold: float | None = None
+    ) -> list[float]:
+        """Ascending stamps of the calls that can count; a call in flight ends after ``hold``."""
+        answered = self._answered[source]
+        flying = self._in_flight[source]
+        for number in [n for n, at in flying.items() if at + self._hold <= now]:
+            answered.append(flying.pop(number) + self._hold)
+        answered.sort()
+        oldest = min((window_start(limit, now) for limit in limits), default=now)
+        del answered[: bisect_right(answered, oldest)]
+        ends = (now if hold is not None else at + self._hold for at in flying.values())
+        return sorted([*answered, *ends])
+
+    def _done(self, source: str, number: int) -> None:
+        with self._lock:
+            if self._in_flight[source].pop(number, None) is not None:
+                self._answered[source].append(self._now())
+
+
+class _MemoryGrant:
+    def __init__(self, quota: MemoryQuota, source: str, number: int) -> None:
+        self._quota, self._source, self._number = quota, source, number
+
+    def done(self) -> None:
+        self._quota._done(self._source, self._number)  # noqa: SLF001 - one class in two halves
+
+
+def _midnight(zone: str, at: float, days: int) -> float:
+    """The local midnight that began the day of ``at``, or that many days later."""
+    place = ZoneInfo(zone)
+    day = datetime.fromtimestamp(at, UTC).astimezone(place).date() + timedelta(days=days)
+    return datetime.combine(day, time_of_day(), place).timestamp()
