@@ -1,0 +1,38 @@
+# All that is needed is Python 3.11+. Everything is installed into .venv, nothing elsewhere.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format bench clean
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+CODE := stock_platform stock_platform_tests
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.venv/installed: pyproject.toml constraints.txt scripts/venv.sh
+	@./scripts/venv.sh
+
+demo: .venv/installed  ## Fill a market offline, show what happened, serve the Dagster UI
+	@$(PY) -m stock_platform demo $(ARGS)
+
+test: .venv/installed  ## Run the tests (ARGS="-k planner" for some of them)
+	@$(PY) -m pytest $(ARGS)
+
+lint: .venv/installed  ## Run ruff, mypy (strict) and import-linter
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m mypy
+	$(PY) -m importlinter.cli lint --config setup.cfg
+
+check: lint test  ## Run lint, then the tests
+
+format: .venv/installed  ## Format the code and apply ruff's safe fixes
+	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
+
+bench: .venv/installed  ## Run the benchmarks
+	@$(PY) -m stock_platform_tests.benchmarks $(ARGS)
+
+clean:  ## Delete .venv, caches and build output (never the platform's data)
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
