@@ -134,4 +134,4 @@ def _fresh(server: str, template: str) -> Iterator[str]:
 
 def _command(admin: psycopg.Connection[object], text: str, *names: str) -> None:
     identifiers = [sql.Identifier(name) for name in names]
-    admin.execute(sql.SQL(text).format(*identifiers))  # type: ignore[arg-type]  # all literals
+    admin.execute(sql.SQL(text).format(*identifiers))

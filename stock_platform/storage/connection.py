@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -93,7 +93,7 @@ class Database:
         if pool is not None:
             pool.close()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -202,7 +202,7 @@ def as_database_error(error: psycopg.Error, url: str) -> DatabaseError:
 
 
 def _in_utc(url: str) -> str:
-    """libpq's ``options``, the URL's own kept, with the session's time zone UTC."""
+    """The ``options`` for libpq: the URL's own kept, with the session's time zone UTC."""
     own = conninfo_to_dict(url).get("options")
     return " ".join(filter(None, [str(own) if own else "", "-c timezone=UTC"]))
 

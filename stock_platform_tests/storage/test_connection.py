@@ -21,9 +21,8 @@ def test_commits_at_the_end_and_rolls_back_on_an_error(database: Database) -> No
     """A block is one transaction."""
     with database.connect() as connection:
         connection.execute("create table kept (n int)")
-    with pytest.raises(ZeroDivisionError), database.connect() as connection:
-        connection.execute("insert into kept values (1)")
-        raise ZeroDivisionError
+    with pytest.raises(psycopg.errors.DivisionByZero), database.connect() as connection:
+        connection.execute("insert into kept values (1)").connection.execute("select 1 / 0")
     with database.connect() as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (0,)
 

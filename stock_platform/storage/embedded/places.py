@@ -48,10 +48,12 @@ class Record:
 
     @property
     def cluster(self) -> Path:
+        """The folder that holds data, logs and lease."""
         return Path(self.cluster_dir)
 
     @property
     def data_dir(self) -> Path:
+        """PostgreSQL's data directory."""
         return Path(self.cluster_dir, "data")
 
     @property
@@ -62,6 +64,7 @@ class Record:
         return self.cluster.stat().st_uid
 
     def with_(self, **changes: Any) -> Record:
+        """A copy with some fields changed."""
         return replace(self, **changes)
 
     def delete(self, home: Path) -> None:

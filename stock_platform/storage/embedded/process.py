@@ -17,14 +17,17 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stock_platform.domain.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import subprocess  # imported when a server is made or started, not to attach to one
 
 _POLL = 0.01
 ORPHAN_SECONDS = 15.0
@@ -45,6 +48,7 @@ class Postmaster:
 
     @property
     def ready(self) -> bool:
+        """Whether it accepts connections."""
         return self.status == "ready"
 
 
@@ -65,12 +69,12 @@ def postmaster(data_dir: Path) -> Postmaster | None:
 
 def is_server(pid: int, data_dir: Path) -> bool:
     """Whether a pid is a live postgres started on this very data directory."""
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
-        return os.path.basename(words[0]) == b"postgres" and os.fsencode(data_dir) in words
+        return words[0].rpartition(b"/")[2] == b"postgres" and os.fsencode(data_dir) in words
     return _signal(pid, 0) and not _lease_free(data_dir)
 
 
@@ -83,28 +87,18 @@ def start(data_dir: Path, binaries: Path, uid: int | None, deadline: float) -> P
     Raises:
         DatabaseError: it neither ends nor becomes ready before the deadline.
     """
-    import subprocess
-
     (data_dir / "postmaster.pid").unlink(missing_ok=True)  # stale: nobody holds the lease
+    log = data_dir.parent / "log"
+    server = [str(binaries / "bin" / "postgres"), "-D", str(data_dir)]
     lease = _open_lease(data_dir)
     try:
         fcntl.flock(lease, fcntl.LOCK_EX)
-        launched = subprocess.run(  # noqa: S603 - our own binaries, no shell quoting involved
-            ["/bin/sh", "-c", _LAUNCH, "sh", str(data_dir.parent / "log" / "start.log"),
-             str(binaries / "bin" / "postgres"), "-D", str(data_dir)],
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=(lease,),
-            **as_server(uid),
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
+        launch = ["/bin/sh", "-c", _LAUNCH, "sh", str(log / "start.log"), *server]
+        pid = int(run(launch, uid, inherit=(lease,)).stdout)
+    except (OSError, ValueError) as error:
         raise DatabaseError(f"the embedded PostgreSQL cannot be launched: {error}") from error
     finally:
         os.close(lease)
-    pid = int(launched.stdout)
     while time.monotonic() < deadline:
         found = postmaster(data_dir)
         if found is not None and found.ready:
@@ -113,21 +107,31 @@ def start(data_dir: Path, binaries: Path, uid: int | None, deadline: float) -> P
             return None
         time.sleep(_POLL)
     _signal(pid, signal.SIGINT)
-    raise DatabaseError(f"the embedded PostgreSQL is not ready in time; its log: {data_dir.parent / 'log'}")
+    raise DatabaseError(f"the embedded PostgreSQL is not ready in time; its log: {log}")
 
 
-def as_server(uid: int | None) -> dict[str, object]:
-    """The ``subprocess`` arguments of a server process: its user, a bare environment, ``/``."""
-    found: dict[str, object] = {
-        "cwd": "/",
-        "umask": 0o077,
-        "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-    }
-    if uid is not None:
-        import pwd
+def run(
+    words: list[str], uid: int | None, inherit: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as the server's user, in ``/`` with a bare environment, in its own session."""
+    import pwd
+    import subprocess
 
-        found |= {"user": uid, "group": pwd.getpwuid(uid).pw_gid, "extra_groups": []}
-    return found
+    return subprocess.run(  # noqa: S603 - the wheel's own binaries; words, not a shell's text
+        words,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=inherit,
+        cwd="/",
+        umask=0o077,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        user=uid,
+        group=pwd.getpwuid(uid).pw_gid if uid is not None else None,
+        extra_groups=[] if uid is not None else None,
+    )
 
 
 def settle(data_dir: Path, seconds: float) -> Postmaster | None:
@@ -187,7 +191,7 @@ def wait_for_orphans(data_dir: Path) -> None:
 def _orphans(data_dir: Path) -> Iterator[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.readlink(entry / "cwd") == str(data_dir):
+            if (entry / "cwd").readlink() == data_dir:
                 yield int(entry.name)
 
 
