@@ -123,9 +123,16 @@ class Tile:
 class QuotaState:
     """What is left of a source's limits, as the planner sees it.
 
-    ``spent`` holds, for each of the source's limits in order, the calls already inside
-    the window; ``blocked_seconds`` is the remaining time of a Retry-After.
+    Attributes:
+        spent: for each of the source's limits in order, the calls already inside the window.
+        blocked_seconds: the remaining time of a Retry-After.
+        ages: for each limit, how many seconds ago those calls' windows began, where known;
+            otherwise they are taken for just made.
+        resets_in: for each calendar-day limit, the seconds until the vendor's midnight,
+            where known; otherwise 24 hours.
     """
 
     spent: tuple[int, ...] = field(default=())
     blocked_seconds: float = 0.0
+    ages: tuple[tuple[float, ...], ...] = ()
+    resets_in: tuple[float | None, ...] = ()

@@ -10,12 +10,13 @@ A set of cells is a boolean matrix over sorted assets x sorted sessions: a byte 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from stock_platform.domain.bars import Interval
 
@@ -90,6 +91,59 @@ class CellGrid:
         return CellGrid(
             self.assets[rows], self.sessions[columns], self.mask[rows][:, columns], self.interval
         )
+
+    def onto(self, other: CellGrid) -> Mask:
+        """This set's mask on another grid's axes (cells outside them are left out)."""
+        mask = np.zeros(other.mask.shape, dtype=np.bool_)
+        _, rows, other_rows = np.intersect1d(
+            self.assets, other.assets, assume_unique=True, return_indices=True
+        )
+        _, columns, other_columns = np.intersect1d(
+            self.sessions, other.sessions, assume_unique=True, return_indices=True
+        )
+        mask[np.ix_(other_rows, other_columns)] = self.mask[np.ix_(rows, columns)]
+        return mask
+
+    def intersection(self, other: CellGrid) -> CellGrid:
+        """The cells of this set that are in the other too, on this set's axes."""
+        return self.with_mask(self.mask & other.onto(self))
+
+    def difference(self, other: CellGrid) -> CellGrid:
+        """The cells of this set that are not in the other, on this set's axes."""
+        return self.with_mask(self.mask & ~other.onto(self))
+
+    @classmethod
+    def union(cls, grids: Sequence[CellGrid]) -> CellGrid:
+        """The cells of any of the grids (at least one), all of one interval."""
+        if len(grids) == 1:
+            return grids[0]
+        assets = np.unique(np.concatenate([g.assets for g in grids]))
+        sessions = np.unique(np.concatenate([g.sessions for g in grids]))
+        mask = np.zeros((len(assets), len(sessions)), dtype=np.bool_)
+        for grid in grids:
+            rows = np.searchsorted(assets, grid.assets)
+            columns = np.searchsorted(sessions, grid.sessions)
+            mask[np.ix_(rows, columns)] |= grid.mask
+        return cls(assets, sessions, mask, grids[0].interval)
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a cell: asset_id (Int32), session (Date), by asset and then by session."""
+        rows, columns = np.nonzero(self.mask)
+        return pl.DataFrame(
+            {"asset_id": self.assets[rows], "session": self.sessions[columns]},
+            schema={"asset_id": pl.Int32(), "session": pl.Date()},
+        )
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame, interval: Interval = Interval.DAY) -> CellGrid:
+        """The cells of a frame with columns asset_id and session."""
+        ids, rows = np.unique(frame["asset_id"].to_numpy(), return_inverse=True)
+        days, columns = np.unique(
+            frame["session"].to_numpy().astype("datetime64[D]"), return_inverse=True
+        )
+        mask = np.zeros((len(ids), len(days)), dtype=np.bool_)
+        mask[rows, columns] = True
+        return cls(ids.astype(np.int32), days, mask, interval)
 
     def row_chunks(self, cells: int) -> Iterator[CellGrid]:
         """The grid cut into groups of whole rows of about ``cells`` cells each (at least one)."""

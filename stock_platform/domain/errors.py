@@ -58,10 +58,14 @@ class SourceError(StockPlatformError):
         source: the vendor's name, as in ``sources/<name>``.
         status: a short stable word for ledgers and metrics (``rate_limited``, ...).
         transient: whether asking again later can help.
+        requests: HTTP requests made before giving up, as counted against the quota.
+        rate_limited: how many of them were answered with "too many calls".
     """
 
     status = "failed"
     transient = False
+    requests = 0
+    rate_limited = 0
 
     def __init__(self, source: str, message: str) -> None:
         self.source = source
