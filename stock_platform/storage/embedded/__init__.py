@@ -122,6 +122,7 @@ def _bring_up(home: Path, extension_dir: Path | None) -> ServerInfo:
     found = process.settle(record.data_dir, START_SECONDS)
     if found is None:
         if extension_dir is not None:
+            cluster.extension_settings(extension_dir)  # a wrong folder is not recorded
             record = record.with_(extension_dir=str(extension_dir.resolve()))
         binaries = cluster.prepare(record)
         record, found = _start(home, record, binaries)

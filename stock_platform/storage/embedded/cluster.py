@@ -221,12 +221,16 @@ def _settings(record: Record) -> dict[str, str]:
     if not _roomy_shm():
         settings["dynamic_shared_memory_type"] = "mmap"
     if record.extension_dir is not None:
-        settings |= _extension_settings(Path(record.extension_dir))
+        settings |= extension_settings(Path(record.extension_dir))
     return settings
 
 
-def _extension_settings(folder: Path) -> dict[str, str]:
-    """Point the server at a folder of extensions (PostgreSQL 18's own search paths)."""
+def extension_settings(folder: Path) -> dict[str, str]:
+    """Point the server at a folder of extensions (PostgreSQL 18's own search paths).
+
+    Raises:
+        DatabaseError: there is no extension in the folder.
+    """
     controls = sorted({path.parent.parent for path in folder.rglob("extension/*.control")})
     libraries = sorted({path.parent for path in folder.rglob("*.so")})
     if not controls or not libraries:
