@@ -24,7 +24,13 @@ from pathlib import Path
 
 from stock_platform.domain.errors import DatabaseError
 from stock_platform.storage.embedded import process
-from stock_platform.storage.embedded.places import Record, locked, read_record, write_record
+from stock_platform.storage.embedded.places import (
+    Record,
+    locked,
+    one_line,
+    read_record,
+    write_record,
+)
 
 DATABASES = ("stock_platform", "dagster")
 START_SECONDS = 300.0
@@ -82,8 +88,13 @@ def ensure_server(home: Path, *, extension_dir: Path | None = None) -> ServerInf
     """
     running = server_status(home)
     if running is None:
-        with locked(home):
-            running = server_status(home) or _bring_up(home, extension_dir)
+        try:
+            with locked(home):
+                running = server_status(home) or _bring_up(home, extension_dir)
+        except OSError as error:
+            raise DatabaseError(
+                f"the embedded PostgreSQL of {home} cannot be started: {one_line(error)}"
+            ) from error
     if extension_dir is not None:
         record = read_record(home)
         if record is not None and record.extension_dir != str(extension_dir.resolve()):

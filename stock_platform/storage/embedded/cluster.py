@@ -29,6 +29,7 @@ from stock_platform.storage.embedded.process import run
 
 _MB = 1024 * 1024
 _CONF = "stock_platform.conf"
+_REFUSED = r"No space left on device|Permission denied|Read-only file system|Disk quota exceeded"
 # Below Linux's and macOS's ranges for outgoing connections, which would take the port while
 # the server is down; a server that keeps its port keeps its clients' URLs true.
 _PORTS = range(20_000, 32_000)
@@ -326,6 +327,8 @@ def _log(record: Record) -> tuple[str, Path]:
 
 
 def _worst(text: str) -> str:
+    """The line to show: what the operating system refused, else the last grave one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    causes = [line for line in lines if re.search(_REFUSED, line)]
     grave = [line for line in lines if re.search(r"FATAL|PANIC|error:", line)]
-    return (grave or lines or ["it said nothing"])[-1]
+    return (causes or grave or lines or ["it said nothing"])[-1]
