@@ -146,7 +146,6 @@ def _bring_up(home: Path, extension_dir: Path | None) -> ServerInfo:
 def _start(home: Path, record: Record, binaries: Path) -> tuple[Record, process.Postmaster]:
     from stock_platform.storage.embedded import cluster
 
-    process.wait_for_orphans(record.data_dir)
     for _ in range(_PORT_ATTEMPTS):
         record = write_record(home, record.with_(port=cluster.free_port(record.port)))
         cluster.configure(record)

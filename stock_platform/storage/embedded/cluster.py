@@ -25,7 +25,7 @@ from stock_platform.storage.embedded.places import (
     write_private,
     write_record,
 )
-from stock_platform.storage.embedded.process import run
+from stock_platform.storage.embedded.process import leased, run, wait_for_orphans
 
 _MB = 1024 * 1024
 _CONF = "stock_platform.conf"
@@ -59,6 +59,7 @@ def prepare(record: Record) -> Path:
             f"the embedded PostgreSQL's data in {record.cluster} is gone: put it back, or delete "
             "postgres/server.json in the platform's home to begin with an empty database"
         )
+    wait_for_orphans(record.data_dir)
     binaries, version = _binaries(record.server_user)
     if not record.data_dir.exists():
         if record.ready:
@@ -151,21 +152,20 @@ def _initdb(record: Record, binaries: Path) -> None:
         # Deterministic UTF-8 collation that no library upgrade of the system can change.
         # The password has 256 random bits, so SCRAM's 4,096 hashing rounds, which are there
         # for weak ones and cost milliseconds at every connection, add nothing.
-        done = run(
-            [
-                str(binaries / "bin" / "initdb"),
-                f"--pgdata={half}",
-                f"--username={record.role}",
-                f"--pwfile={secret}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--set=scram_iterations=16",
-            ],
-            record.server_user,
-        )
+        command = [
+            str(binaries / "bin" / "initdb"),
+            f"--pgdata={half}",
+            f"--username={record.role}",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--set=scram_iterations=16",
+        ]
+        with leased(record.data_dir) as lease:
+            done = run(command, record.server_user, lease)
         if done.returncode != 0:
             raise DatabaseError(f"initdb failed in {record.cluster}: {_worst(done.stderr)}")
         with (half / "postgresql.conf").open("a", encoding="utf-8") as file:

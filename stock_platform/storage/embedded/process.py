@@ -19,7 +19,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,15 +90,12 @@ def start(data_dir: Path, binaries: Path, uid: int | None, deadline: float) -> P
     (data_dir / "postmaster.pid").unlink(missing_ok=True)  # stale: nobody holds the lease
     log = data_dir.parent / "log"
     server = [str(binaries / "bin" / "postgres"), "-D", str(data_dir)]
-    lease = _open_lease(data_dir)
+    launch = ["/bin/sh", "-c", _LAUNCH, "sh", str(log / "start.log"), *server]
     try:
-        fcntl.flock(lease, fcntl.LOCK_EX)
-        launch = ["/bin/sh", "-c", _LAUNCH, "sh", str(log / "start.log"), *server]
-        pid = int(run(launch, uid, inherit=(lease,)).stdout)
+        with leased(data_dir) as lease:
+            pid = int(run(launch, uid, lease).stdout)
     except (OSError, ValueError) as error:
         raise DatabaseError(f"the embedded PostgreSQL cannot be launched: {error}") from error
-    finally:
-        os.close(lease)
     while time.monotonic() < deadline:
         found = postmaster(data_dir)
         if found is not None and found.ready:
@@ -111,9 +108,12 @@ def start(data_dir: Path, binaries: Path, uid: int | None, deadline: float) -> P
 
 
 def run(
-    words: list[str], uid: int | None, inherit: tuple[int, ...] = ()
+    words: list[str], uid: int | None, lease: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program as the server's user, in ``/`` with a bare environment, in its own session."""
+    """Run a program as the server's user, in ``/`` with a bare environment, in its own session.
+
+    It, and what it starts, hold the lease if one is given.
+    """
     import pwd
     import subprocess
 
@@ -124,7 +124,7 @@ def run(
         text=True,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        pass_fds=inherit,
+        pass_fds=() if lease is None else (lease,),
         cwd="/",
         umask=0o077,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
@@ -165,8 +165,19 @@ def stop(data_dir: Path, seconds: float) -> bool:
     return True
 
 
+@contextmanager
+def leased(data_dir: Path) -> Iterator[int]:
+    """The lease, locked; the kernel keeps it for every process that inherits it."""
+    lease = _open_lease(data_dir)
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX)
+        yield lease
+    finally:
+        os.close(lease)
+
+
 def wait_for_orphans(data_dir: Path) -> None:
-    """Wait until no process of a killed server is left; hurry those that linger.
+    """Wait until no process of a killed server, or initdb, is left; hurry those that linger.
 
     A backend busy with a query notices its postmaster's death late. Two servers on one data
     directory would destroy it, so none is started before the last of them is gone.
