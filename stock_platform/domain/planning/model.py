@@ -43,13 +43,8 @@ class PlanAsset:
 class Uncovered:
     """Cells no call can get, and why, in a user's words."""
 
-    grid: CellGrid
+    cells: CellGrid
     reason: str
-
-    @property
-    def cells(self) -> int:
-        """How many."""
-        return len(self.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +104,7 @@ class Plan:
     @cached_property
     def uncovered_cells(self) -> int:
         """How many needed cells no call can get."""
-        return sum(part.cells for part in self.uncovered)
+        return sum(len(part.cells) for part in self.uncovered)
 
     @property
     def calls_ratio(self) -> float:
@@ -145,6 +140,10 @@ class Plan:
             self.needed.assets[part.rows], self.needed.sessions[span], mask, self.needed.interval
         ).trimmed()
 
+    def cells(self, index: int) -> CellGrid:
+        """The needed cells that ``tiles[index]`` is to cover."""
+        return self.covers(self.tiles[index])
+
     def to_dict(self, *, tiles: int | None = None) -> dict[str, Any]:
         """The plan for JSON; ``tiles`` limits how many calls are listed (None: all)."""
         listed = self.tiles if tiles is None else self.tiles[:tiles]
@@ -159,7 +158,7 @@ class Plan:
             "finish_by_source": {k: round(v, 3) for k, v in self.finish_by_source.items()},
             "lower_bound_seconds": round(self.lower_bound_seconds, 3),
             "uncovered": [
-                {"reason": part.reason, "cells": part.cells, "assets": len(part.grid.assets)}
+                {"reason": part.reason, "cells": len(part.cells), "assets": len(part.cells.assets)}
                 for part in self.uncovered
             ],
             "tiles": [

@@ -74,7 +74,7 @@ def plan(
         draft.columns,
     )
     lost = tuple(
-        Uncovered(part.grid.intersection(needed).trimmed(), part.reason) for part in uncovered
+        Uncovered(part.cells.intersection(needed).trimmed(), part.reason) for part in uncovered
     )
     own = replace(field, need=field.need & asked.mask)
     return _finished(asked, own, problem.by, kept, tuple(part for part in lost if part.cells))

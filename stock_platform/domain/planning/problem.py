@@ -33,6 +33,8 @@ Item = TypeVar("Item")
 
 LATENCY_SECONDS = 0.5
 """Seconds from a call to its answer where nothing is known."""
+DOUBT = 1_000_000
+"""Added to the preference of row endpoints whose answers are not complete."""
 MOST_CALLS = 2_000_000
 """Times are worked out for so many calls of a source at the most."""
 
@@ -159,8 +161,12 @@ class Problem:
                 able = tuple(int(bits[session]) >> s & 1 for s in range(len(self.by)))
                 calls.setdefault(able, []).append((family, session))
 
-        groups = [Group(cost, len(listed)) for cost, listed in calls.items()]
-        groups += [Group(cost, len(listed)) for cost, listed in members.items()]
+        liking = tuple(pace.preference for pace in self.by)
+        groups = [Group(cost, liking, len(listed)) for cost, listed in calls.items()]
+        # Where an endpoint's silence settles nothing, a second call may have to follow.
+        doubt = {r.source for r in field.rows if not r.endpoint.complete}
+        liking = tuple(n + DOUBT * (s in doubt) for s, n in enumerate(liking))
+        groups += [Group(cost, liking, len(listed)) for cost, listed in members.items()]
         taken = self._share(groups, chosen.deadline)
         columns: list[tuple[int, int, int]] = []
         for index, listed in enumerate(calls.values()):

@@ -150,9 +150,16 @@ def relaxed(deadline: float) -> float:
 
 @dataclass(frozen=True)
 class Group:
-    """Calls alike: ``cost[s]`` calls of source s do one of them, 0 where it cannot."""
+    """Calls alike.
+
+    Attributes:
+        cost: ``cost[s]`` calls of source s do one of them; 0 where it cannot.
+        liking: ``liking[s]`` orders sources of equal cost, lower first.
+        count: how many there are.
+    """
 
     cost: tuple[int, ...]
+    liking: tuple[int, ...]
     count: int
 
 
@@ -160,7 +167,7 @@ def share(groups: Sequence[Group], by: Sequence[Pace], deadline: float) -> Count
     """How many of each group each source takes (groups x sources); None if not by then.
 
     Groups with the fewest sources choose first; each takes the cheapest source, then the
-    most preferred.
+    best liked.
     """
     room = capacities(by, deadline)
     taken = np.zeros((len(groups), len(by)), dtype=np.int64)
@@ -168,7 +175,7 @@ def share(groups: Sequence[Group], by: Sequence[Pace], deadline: float) -> Count
         group, left = groups[index], groups[index].count
         for source in sorted(
             (s for s in range(len(by)) if group.cost[s]),
-            key=lambda s: (group.cost[s], by[s].preference, s),
+            key=lambda s: (group.cost[s], group.liking[s], s),
         ):
             part = min(left, int(room[source]) // group.cost[source])
             taken[index, source] = part
