@@ -9,7 +9,11 @@ CODE := stock_platform stock_platform_tests
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-.venv/installed: pyproject.toml constraints.txt scripts/venv.sh
+# The stamp holds the folder it was made for: a venv that was moved or copied is made anew.
+MOVED := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$(CURDIR)" ] || echo FORCE)
+FORCE:
+
+.venv/installed: pyproject.toml constraints.txt scripts/venv.sh $(MOVED)
 	@./scripts/venv.sh
 
 demo: .venv/installed  ## Fill a market offline, show what happened, serve the Dagster UI

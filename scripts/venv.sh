@@ -3,7 +3,7 @@
 # is a Python 3.11 or newer. Safe to interrupt and to run again: .venv/installed is written
 # last, and whatever is found without it is completed or made anew.
 set -eu
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 venv="$PWD/.venv"
 
 fail() {
@@ -36,8 +36,7 @@ find_python() {
 
 # The venv's own Python works, and belongs to this folder (it may have been moved or copied).
 venv_works() {
-    [ -x "$venv/bin/python" ] && runs "$venv/bin/python" &&
-        [ "$("$venv/bin/python" -c 'import sys; print(sys.prefix)')" = "$venv" ]
+    [ -x "$venv/bin/python" ] && runs "$venv/bin/python" && grep -qsF "$venv" "$venv/bin/activate"
 }
 
 has_pip() {
@@ -75,4 +74,4 @@ rm -f "$venv/installed"
 echo "stock_platform: installing pinned packages into .venv (once; a minute or two) ..." >&2
 install setuptools
 install --no-build-isolation --editable '.[dev]'
-touch "$venv/installed"
+echo "$PWD" >"$venv/installed"
