@@ -1,0 +1,132 @@
+"""From what sources said to the one bar we stand behind.
+
+Belongs here: bringing quotes to one basis, and the order of preference. Does not: the rules
+(rules.py). Pure: the same rows, splits and time give the same verdict, so it can be run
+again at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from stock_platform.domain.bars import (
+    PRICE_COLUMNS,
+    RAW_QUOTES,
+    UTC_STAMP,
+    VALIDATED_PRICES,
+    Basis,
+    conform,
+)
+from stock_platform.domain.batches import QUARANTINE
+from stock_platform.domain.corporate_actions import undo_splits
+from stock_platform.domain.validation.rules import Level, judge
+
+DECIMALS = 8
+"""Decimals of a stored price (NUMERIC(20,8))."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of some raw quotes.
+
+    Attributes:
+        accepted: VALIDATED_PRICES, one row a bar, as traded, by asset and time.
+        quarantined: QUARANTINE, one row for each raw quote that failed a rule.
+    """
+
+    accepted: pl.DataFrame
+    quarantined: pl.DataFrame
+
+
+def choose(
+    raw: pl.DataFrame,
+    *,
+    splits: pl.DataFrame,
+    sessions: pl.DataFrame,
+    preference: Sequence[str],
+    now: datetime,
+    level: Level = Level.STANDARD,
+    float32: Collection[str] = (),
+) -> Verdict:
+    """Judge raw quotes and choose one for each bar.
+
+    Among the quotes that pass, prices that came as traded go before those whose splits had
+    to be undone, then sources in the order of ``preference``, then by name. If the first
+    choice fails a rule it is put aside, and the next takes its place.
+
+    Args:
+        raw: RAW_QUOTES (and fetch_id).
+        splits: SPLITS of the assets.
+        sessions: asset_id, session, opens, closes.
+        preference: sources, best first; others come after them.
+        now: aware instant; later bars are refused.
+        level: how much is checked.
+        float32: sources whose prices carry float32 noise (74.05999755859375 for 74.06).
+    """
+    traded = _as_traded(raw, splits, frozenset(float32))
+    judged = judge(
+        traded.join(sessions, on=["asset_id", "session"], how="left").with_columns(
+            pl.lit(now).cast(UTC_STAMP).alias("now")
+        ),
+        level,
+    )
+    good = pl.col("reasons").list.len() == 0
+    names = {name: rank for rank, name in enumerate(preference)}
+    daily = pl.col("interval") == "1d"
+    accepted = (
+        judged.filter(good)
+        .with_columns(
+            (pl.col("basis") != str(Basis.AS_TRADED)).alias("_derived"),
+            pl.col("source")
+            .replace_strict(names, default=len(names), return_dtype=pl.Int64)
+            .alias("_rank"),
+            pl.when(daily)
+            .then(pl.col("session").cast(pl.Datetime("us")))
+            .otherwise(pl.col("ts").dt.replace_time_zone(None))
+            .alias("_bar"),
+        )
+        .sort("asset_id", "interval", "_bar", "_derived", "_rank", "source", "ts")
+        .unique(["asset_id", "interval", "_bar"], keep="first", maintain_order=True)
+    )
+    return Verdict(
+        conform(accepted, VALIDATED_PRICES),
+        _put_aside(raw, judged.filter(~good)),
+    )
+
+
+def _as_traded(raw: pl.DataFrame, splits: pl.DataFrame, float32: frozenset[str]) -> pl.DataFrame:
+    """The quotes with prices as traded, where their basis allows it."""
+    adjusted = raw.filter(pl.col("basis") == str(Basis.SPLIT_ADJUSTED))
+    others = raw.filter(pl.col("basis") != str(Basis.SPLIT_ADJUSTED))
+    if adjusted.is_empty():
+        return others
+    noisy = pl.col("source").is_in(sorted(float32))
+    clean = adjusted.with_columns(
+        pl.when(noisy).then(_shortest(c)).otherwise(pl.col(c)).alias(c) for c in PRICE_COLUMNS
+    )
+    undone = undo_splits(clean, splits).with_columns(
+        *(pl.col(c).round(DECIMALS) for c in (*PRICE_COLUMNS, "vwap")),
+        pl.col("volume").round(DECIMALS),
+    )
+    return pl.concat([others, undone])
+
+
+def _shortest(column: str) -> pl.Expr:
+    """The shortest decimal that has the same float32: what the vendor rounded away."""
+    return pl.col(column).cast(pl.Float32).cast(pl.String).cast(pl.Float64)
+
+
+def _put_aside(raw: pl.DataFrame, failed: pl.DataFrame) -> pl.DataFrame:
+    """QUARANTINE of the quotes that failed, each with the row as it came."""
+    key = ["asset_id", "interval", "source", "ts"]
+    as_it_came = raw.select(
+        *key,
+        pl.struct(c for c in RAW_QUOTES if c in raw.columns).struct.json_encode().alias("row"),
+    )
+    return conform(
+        failed.select(*key, "session", "reasons").join(as_it_came, on=key, how="left"), QUARANTINE
+    )
