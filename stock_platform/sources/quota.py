@@ -13,19 +13,15 @@ within its own window. A grant that is never ``done`` (a crash) is taken for ans
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from datetime import time as time_of_day
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from stock_platform.domain.capabilities import Limit, QuotaState
 from stock_platform.domain.errors import RateLimited
+from stock_platform.domain.planning.quota import in_window, wait_seconds
 
 HOLD_SECONDS = 120.0
 POLL_SECONDS = 0.2
@@ -63,41 +59,6 @@ class Quota(Protocol):
         """What is spent of each limit, calls in flight included."""
 
 
-def window_start(limit: Limit, now: float) -> float:
-    """The instant after which calls count (epoch seconds).
-
-    Raises:
-        ZoneInfoNotFoundError: the limit's zone does not exist.
-    """
-    if limit.zone is None:
-        return now - limit.seconds
-    return math.nextafter(_midnight(limit.zone, now, 0), 0.0)  # midnight itself counts
-
-
-def wait_seconds(stamps: Sequence[float], limits: Sequence[Limit], now: float) -> float:
-    """How long until one more call fits into every window; 0.0 is now.
-
-    Args:
-        stamps: epoch seconds of the calls that count, ascending; a call in flight is
-            stamped with the latest instant its answer can come.
-        limits: the limits.
-        now: epoch seconds.
-    """
-    wait = 0.0
-    for limit in limits:
-        inside = stamps[bisect_right(stamps, window_start(limit, now)) :]
-        excess = len(inside) - limit.calls
-        if excess < 0:
-            continue
-        if limit.calls <= 0:
-            return float("inf")
-        if limit.zone is None:
-            wait = max(wait, inside[excess] + limit.seconds - now)
-        else:
-            wait = max(wait, _midnight(limit.zone, max(now, inside[excess]), 1) - now)
-    return max(0.0, wait)
-
-
 class MemoryQuota:
     """Strict limits within one process.
 
@@ -128,20 +89,21 @@ class MemoryQuota:
             with self._lock:
                 now = self._now()
                 blocked = self._blocked_until.get(source, now) - now
-                wait = max(blocked, wait_seconds(self._stamps(source, limits, now), limits, now))
+                answered, flying = self._calls(source, limits, now)
+                latest = sorted([*answered, *(at + self._hold for at in flying)])
+                wait = max(blocked, wait_seconds(latest, limits, now))
                 if wait <= 0:
                     self._granted += 1
                     self._in_flight[source][self._granted] = now
                     return _MemoryGrant(self, source, self._granted)
-                # Calls in flight are sure to be answered by the end of their hold, and may
-                # be any moment: the shortest wait there can be decides about giving up.
-                flying = bool(self._in_flight[source])
+                # A call in flight may be answered at any moment: the shortest wait there
+                # can be decides about giving up, and whether to look again soon.
                 soonest = max(
-                    blocked, wait_seconds(self._stamps(source, limits, now, 0.0), limits, now)
+                    blocked, wait_seconds([*answered, *(now for _ in flying)], limits, now)
                 )
             if now + soonest > deadline:
                 raise RateLimited(source, f"out of quota for {soonest:.0f} s", soonest)
-            self._sleep(min(wait, max(soonest, POLL_SECONDS)) if flying else wait)
+            self._sleep(min(wait, max(soonest, POLL_SECONDS)))
 
     def block(self, source: str, seconds: float) -> None:
         """See Quota.block."""
@@ -153,25 +115,31 @@ class MemoryQuota:
         """See Quota.state."""
         with self._lock:
             now = self._now()
-            stamps = self._stamps(source, limits, now)
-            spent = tuple(
-                len(stamps) - bisect_right(stamps, window_start(limit, now)) for limit in limits
-            )
-            return QuotaState(spent, max(0.0, self._blocked_until.get(source, now) - now))
+            answered, flying = self._calls(source, limits, now)
+            blocked = max(0.0, self._blocked_until.get(source, now) - now)
+        stamps = [*answered, *(now for _ in flying)]
+        spent = tuple(in_window(stamps, limit, now) for limit in limits)
+        return QuotaState(
+            spent=spent,
+            blocked_seconds=blocked,
+            ages=tuple(tuple(now - at for at in stamps[len(stamps) - n :]) for n in spent),
+            resets_in=tuple(
+                wait_seconds([now] * limit.calls, [limit], now) if limit.zone else None
+                for limit in limits
+            ),
+        )
 
-    def _stamps(
-        self, source: str, limits: Sequence[Limit], now: float, hold: float | None = None
-    ) -> list[float]:
-        """Ascending stamps of the calls that can count; a call in flight ends after ``hold``."""
-        answered = self._answered[source]
-        flying = self._in_flight[source]
+    def _calls(
+        self, source: str, limits: Sequence[Limit], now: float
+    ) -> tuple[list[float], list[float]]:
+        """When the calls that count were answered, ascending; when those in flight were granted."""
+        answered, flying = self._answered[source], self._in_flight[source]
         for number in [n for n, at in flying.items() if at + self._hold <= now]:
             answered.append(flying.pop(number) + self._hold)
         answered.sort()
-        oldest = min((window_start(limit, now) for limit in limits), default=now)
-        del answered[: bisect_right(answered, oldest)]
-        ends = (now if hold is not None else at + self._hold for at in flying.values())
-        return sorted([*answered, *ends])
+        inside = max((in_window(answered, limit, now) for limit in limits), default=0)
+        del answered[: len(answered) - inside]
+        return answered, list(flying.values())
 
     def _done(self, source: str, number: int) -> None:
         with self._lock:
@@ -185,10 +153,3 @@ class _MemoryGrant:
 
     def done(self) -> None:
         self._quota._done(self._source, self._number)  # noqa: SLF001 - one class in two halves
-
-
-def _midnight(zone: str, at: float, days: int) -> float:
-    """The local midnight that began the day of ``at``, or that many days later."""
-    place = ZoneInfo(zone)
-    day = datetime.fromtimestamp(at, UTC).astimezone(place).date() + timedelta(days=days)
-    return datetime.combine(day, time_of_day(), place).timestamp()
