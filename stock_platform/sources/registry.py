@@ -1,0 +1,37 @@
+"""The vendors there are.
+
+Belongs here: one line a vendor. Does not: which of them are on (settings).
+"""
+
+from __future__ import annotations
+
+from stock_platform.domain.errors import InputError, one_of
+from stock_platform.sources import files, polygon, yahoo
+from stock_platform.sources.base import Source
+from stock_platform.sources.spec import Setup, SourceSpec
+
+SOURCES: dict[str, SourceSpec] = {
+    spec.capabilities.source: spec
+    for spec in (
+        files.SPEC,
+        polygon.SPEC,
+        yahoo.SPEC,
+    )
+}
+
+
+def spec_of(name: str) -> SourceSpec:
+    """The vendor of that name. Raises InputError naming those there are."""
+    try:
+        return SOURCES[name]
+    except KeyError:
+        raise InputError("source", name, one_of(SOURCES)) from None
+
+
+def build(setup: Setup) -> Source:
+    """The source that ``setup.capabilities`` describes, ready to be asked.
+
+    Raises:
+        InputError: no such source, or something it needs is missing (a key, a folder).
+    """
+    return spec_of(setup.capabilities.source).build(setup)
