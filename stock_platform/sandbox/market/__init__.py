@@ -1,0 +1,1 @@
+"""The offline market: real and generated histories, and their truth."""
