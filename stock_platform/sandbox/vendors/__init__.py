@@ -1,0 +1,9 @@
+"""The vendors that the sandbox plays, one folder each."""
+
+from __future__ import annotations
+
+from stock_platform.sandbox.vendors.base import Vendor
+from stock_platform.sandbox.vendors.polygon import Polygon
+from stock_platform.sandbox.vendors.yahoo import Yahoo
+
+ALL: tuple[Vendor, ...] = (Yahoo(), Polygon())
