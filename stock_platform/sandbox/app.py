@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ from stock_platform.sandbox.limits import LimitCounter
 from stock_platform.sandbox.market.market import Market
 from stock_platform.sandbox.vendors import ALL
 from stock_platform.sandbox.vendors.base import Answer, Call, Endpoint, Vendor
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,12 @@ class SandboxApp:
             if scope["path"].startswith("/_sandbox/"):
                 await (await self._control(Request(scope, receive)))(scope, receive, send)
             else:
-                await self._serve(scope, send)
+                try:
+                    await self._serve(scope, send)
+                except Exception:
+                    # uvicorn's own error log is silent (see server), so say it here.
+                    _LOG.exception("the sandbox failed to answer %s", scope["path"])
+                    raise
 
     # --- vendors ------------------------------------------------------------------------
 

@@ -109,6 +109,7 @@ def serve(config: SandboxConfig, host: str = "127.0.0.1", port: int = 8700) -> N
 
 
 def _settings(app: SandboxApp) -> uvicorn.Config:
+    # Disconnects on demand are errors to uvicorn; failures of ours are logged by the app.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,

@@ -93,7 +93,7 @@ def lives(seed: int, block: int) -> Lives:
     def whole(values: NDArray[np.float64]) -> Ints:
         return np.minimum(values, NEVER).astype(np.int32)
 
-    listed = np.where(rng.random(BLOCK) < 0.8, 0.0, after(1200, 5))
+    listed = np.where(rng.random(BLOCK) < 0.9, 0.0, after(700, 5))
     delisted = listed + np.where(rng.random(BLOCK) < 0.25, after(4000, 40), NEVER)
     renamed = listed + np.where(rng.random(BLOCK) < 0.25, after(2200, 30), NEVER)
     renamed = np.where(renamed + 10 < delisted, renamed, NEVER)
