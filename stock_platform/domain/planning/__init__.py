@@ -5,5 +5,6 @@ Belongs here: the planner's public names. Does not: running a plan (pipeline/).
 
 from stock_platform.domain.planning.model import Plan, PlanAsset, Uncovered
 from stock_platform.domain.planning.planner import plan
+from stock_platform.domain.planning.simulate import Event, Way, compare, simulate
 
-__all__ = ["Plan", "PlanAsset", "Uncovered", "plan"]
+__all__ = ["Event", "Plan", "PlanAsset", "Uncovered", "Way", "compare", "plan", "simulate"]

@@ -2,15 +2,22 @@
 
 Belongs here: proofs. Does not: plans.
 
-Calls: cells that only a column call (only a row call) reaches force calls; what is left is
-a bipartite graph whose largest matching no cover can beat (Koenig's theorem; the matching
-is scipy's Hopcroft-Karp). A matching of a part of the edges is a bound as well, so of
-dense graphs only a sample of the edges is looked at before all of them.
+Cells that only a column call (only a row call) reaches force calls. What is left is a
+bipartite graph, and the question is its *frontier*: with so many column calls, how many row
+calls are needed at least? The frontier is the largest of
 
-Time: a deadline is impossible if the sources cannot make that many calls by it, if the
-forced calls break Hall's condition, or if the must-repair rule of Kuo and Fuchs (1987)
-runs out of budget: a ticker with more gaps than the column calls left must be called
-itself, and a session with more gaps than the row calls left must be asked as a column.
+- the hull of all covers, exact by minimum cuts (hull.py; linear programming duality);
+- must-repair (Kuo and Fuchs 1987): a ticker with more gaps than there are column calls must
+  be called itself, and a session with more gaps than there are row calls must be a column;
+- all covers, where equal gaps fold to few kinds (cover.every_cover): then it is exact;
+- the spectrum (hull.least_touched): sessions omitted together touch many tickers in a graph
+  that looks random. The singular values come from an iteration, so this one holds up to
+  its tolerance and a margin. It is for unfolded graphs, and worked out only where the
+  others leave a gap.
+
+A deadline is impossible if the frontier lies above what the sources can make by it, or if
+the forced calls break Hall's condition. The fewest calls of any plan at all come from the
+frontier as well, and so do the fewest of a plan that ends by a deadline.
 """
 
 from __future__ import annotations
@@ -19,14 +26,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from stock_platform.domain.cells import Mask
+from stock_platform.domain.planning.cover import Block, every_cover
+from stock_platform.domain.planning.hull import Graph, least_touched
 from stock_platform.domain.planning.reach import Field, Indexes
-from stock_platform.domain.planning.schedule import Demand, Pace, capacities, earliest
+from stock_platform.domain.planning.schedule import Counts, Demand, Pace, capacities, earliest
 
-SAMPLE_EDGES = 24
-MOST_EDGES = 4_000_000
+CLOSE = 1.01
+"""Bounds this near to the plan are not worth more work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +43,14 @@ class Forced:
     Attributes:
         rows: number of row calls forced. columns: number of column calls forced.
         demand: forced calls by the bit set of sources that could make them.
-        graphs: the rest, bool, assets x sessions; one for each group of column families
-            that share an endpoint.
+        parts: the rest, one graph for each group of column families that share an endpoint.
         row_sources, column_sources: bit sets of the sources with such calls at all.
     """
 
     rows: int
     columns: int
     demand: dict[int, int]
-    graphs: tuple[Mask, ...]
+    parts: tuple[Graph, ...]
     row_sources: int
     column_sources: int
 
@@ -55,7 +61,7 @@ def forced(field: Field) -> Forced:
     row_can = position >= field.row_first[:, None]
     demand: dict[int, int] = {}
     column_count = row_count = 0
-    graphs = []
+    parts = []
     row_reaches = field.rows
     for families in _related(field):
         members = np.flatnonzero(np.isin(field.family, families))
@@ -94,14 +100,13 @@ def forced(field: Field) -> Forced:
             # Of several calls only the one of the oldest cell is sure to be bound to these.
             demand[able] = demand.get(able, 0) + 1
         need = np.delete(need, deep_rows, axis=0)
-        need = need[need.any(axis=1)][:, need.any(axis=0)]
-        if need.size:
-            graphs.append(need)
+        if need.any():
+            parts.append(Graph.plain(need))
     return Forced(
         row_count,
         column_count,
         demand,
-        tuple(graphs),
+        tuple(parts),
         _bits(r.source for r in field.rows),
         _bits(r.source for r in field.columns),
     )
@@ -138,80 +143,104 @@ def _related(field: Field) -> list[list[int]]:
     return [[-1], *(sorted(ids) for _, ids in groups)]
 
 
-def least_cover(graph: Mask) -> int:
-    """A lower bound on the vertices that cover the graph's edges; mostly the exact least."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
+def frontier(graph: Graph) -> tuple[Counts, bool]:
+    """For 0, 1, 2, ... column calls, a bound on the row calls needed; whether it is exact."""
+    columns = np.arange(graph.need.shape[1] + 1)
+    by_row = np.sort(graph.need.sum(axis=1))
+    by_column = np.sort(graph.need.sum(axis=0))
+    rows = len(by_row) - np.searchsorted(by_row, columns, side="right")
+    rows[:-1] = np.maximum(rows[:-1], by_column[::-1])
+    folded = Block.of(graph.need, [0] * len(by_row), [1] * len(by_row), [0] * len(by_column))
+    everything = every_cover(folded)
+    if everything is not None:
+        used = everything.column_table @ folded.column_calls
+        exact = np.full(len(columns), len(by_row))
+        np.minimum.at(exact, used, everything.row_table @ folded.row_calls)
+        return np.asarray(np.minimum.accumulate(exact)), True
+    hull = Graph(folded.need, folded.row_calls, folded.column_calls)
+    for line in hull.lines:
+        rows = np.maximum(rows, -((line.column_price * columns - line.cost) // line.row_price))
+    return np.asarray(np.maximum(rows, 0)), False
 
-    if graph.shape[0] < graph.shape[1]:
-        graph = np.ascontiguousarray(graph.T)
-    edges = int(graph.sum())
-    side = graph.shape[1]
 
-    def matched(rows: Indexes, columns: Indexes) -> int:
-        table = csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=graph.shape)
-        return int((maximum_bipartite_matching(table, perm_type="column") >= 0).sum())
+def raised(rows: Counts, exact: bool, graph: Graph) -> Counts:
+    """A frontier raised by what the graph's spectrum says."""
+    if exact:
+        return rows
+    return np.asarray(np.maximum(rows, least_touched(graph)[::-1]))
 
-    found = 0
-    if edges > SAMPLE_EDGES * side:
-        found = matched(*_sample(graph))
-        if found == side:
-            return found
-    if edges <= MOST_EDGES:
-        found = max(found, matched(*np.nonzero(graph)))
+
+def joined(frontiers: Sequence[Counts]) -> Counts:
+    """The frontier of several graphs that share nothing: the best split of the columns."""
+    total = np.zeros(1, dtype=np.int64)
+    for part in frontiers:
+        longer = np.full(len(total) + len(part) - 1, np.iinfo(np.int64).max)
+        for used, rows in enumerate(total.tolist()):
+            span = slice(used, used + len(part))
+            longer[span] = np.minimum(longer[span], part + rows)
+        total = longer
+    return total
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What no plan can beat.
+
+    Attributes:
+        calls: none has fewer.
+        calls_in_time: none that takes no longer than the plan at hand has fewer.
+        seconds: none is done sooner.
+    """
+
+    calls: int
+    calls_in_time: int
+    seconds: float
+
+
+def bounds(field: Field, by: Sequence[Pace], calls: int, finish: float) -> Bounds:
+    """Bounds for the field's demand, worked out until they are close to the plan's figures."""
+    part = forced(field)
+    frontiers = [frontier(graph) for graph in part.parts]
+    found = _bounds(part, joined([rows for rows, _ in frontiers]), by, finish)
+    if part.parts and (calls > found.calls_in_time * CLOSE or finish > found.seconds * CLOSE):
+        better = [
+            raised(rows, exact, graph)
+            for (rows, exact), graph in zip(frontiers, part.parts, strict=True)
+        ]
+        found = _bounds(part, joined(better), by, finish)
     return found
 
 
-def _sample(graph: Mask) -> tuple[Indexes, Indexes]:
-    """Some edges of every column, spread over its rows."""
-    rows, columns = [], []
-    table = np.ascontiguousarray(graph.T)
-    for column in range(len(table)):
-        all_rows = np.flatnonzero(table[column])
-        count = min(SAMPLE_EDGES, len(all_rows))
-        # A stride that is no divisor of the length sends neighbours to different rows.
-        picked = all_rows[(column * 7919 + np.arange(count) * 104_729) % len(all_rows)]
-        rows.append(np.unique(picked))
-        columns.append(np.full(len(rows[-1]), column))
-    return np.concatenate(rows), np.concatenate(columns)
-
-
-def calls_bound(part: Forced, covers: Sequence[int]) -> int:
-    """No plan has fewer calls."""
-    return part.rows + part.columns + sum(covers)
-
-
-def seconds_bound(part: Forced, covers: Sequence[int], by: Sequence[Pace]) -> float:
-    """No plan is done sooner (seconds from now)."""
-    calls = calls_bound(part, covers)
-    if not calls:
-        return 0.0
+def _bounds(part: Forced, rows: Counts, by: Sequence[Pace], finish: float) -> Bounds:
     hall = Demand.of({bits: np.array([count]) for bits, count in part.demand.items()})
-    degrees = [(np.sort(graph.sum(axis=1)), np.sort(graph.sum(axis=0))) for graph in part.graphs]
+    columns = np.arange(len(rows))
 
-    def possible(deadline: float) -> bool:
+    def room(able: Counts, bits: int) -> int:
+        return int(sum(able[s] for s in range(len(by)) if bits >> s & 1))
+
+    def fewest(deadline: float) -> int | None:
+        """Calls of the smallest plan by the deadline, as far as can be told; None: no plan."""
         able = capacities(by, deadline)
-
-        def room(bits: int) -> int:
-            return int(sum(able[s] for s in range(len(by)) if bits >> s & 1))
-
-        rows_left = room(part.row_sources) - part.rows
-        columns_left = room(part.column_sources) - part.columns
+        rows_left = room(able, part.row_sources) - part.rows
+        columns_left = room(able, part.column_sources) - part.columns
         if rows_left < 0 or columns_left < 0:
-            return False
-        if calls > room(part.row_sources | part.column_sources):
-            return False
+            return None
         if part.demand and not bool(hall.feasible(by, deadline)[0]):
-            return False
-        for by_row, by_column in degrees:
-            if _above(by_row, columns_left) > rows_left:
-                return False
-            if _above(by_column, rows_left) > columns_left:
-                return False
-        return True
+            return None
+        open_ = (columns <= columns_left) & (rows <= rows_left)
+        if not open_.any():
+            return None
+        calls = int((columns + rows)[open_].min()) + part.rows + part.columns
+        if calls > room(able, part.row_sources | part.column_sources):
+            return None
+        return calls
 
-    return earliest(by, possible)
-
-
-def _above(ascending: npt.NDArray[np.int64], limit: int) -> int:
-    return len(ascending) - int(np.searchsorted(ascending, limit, side="right"))
+    any_time = int((columns + rows).min()) + part.rows + part.columns
+    if not any_time:
+        return Bounds(0, 0, 0.0)
+    in_time = fewest(finish)
+    return Bounds(
+        any_time,
+        any_time if in_time is None else in_time,
+        earliest(by, lambda deadline: fewest(deadline) is not None),
+    )

@@ -12,10 +12,11 @@ memory chips), which is NP-complete. So:
 
 - Assets with the same gaps, and sessions with the same gaps, are folded into one vertex
   with a weight: some cover of least cost takes each fold wholly or not at all.
-- Two greedy sweeps give a whole curve of covers each, from all columns to all rows: one
-  gives up columns in the order of fewest new rows touched, the other gives up rows in the
-  order of fewest new columns touched.
-- All points of the curves are judged together against the deadline (schedule.Demand).
+- Few folds: every cover that can matter is listed, and the choice is exact.
+- Otherwise the corners of the convex hull of all covers are found exactly (hull.py), and
+  from the corners about the deadline greedy sweeps run into the gaps: giving up columns in
+  the order of fewest new rows touched, and rows in the order of fewest new columns.
+- All candidates are judged together against the deadline (schedule.Demand).
 """
 
 from __future__ import annotations
@@ -23,13 +24,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from stock_platform.domain.cells import Mask
+from stock_platform.domain.planning.hull import Corner, Graph
 from stock_platform.domain.planning.reach import Indexes
 from stock_platform.domain.planning.schedule import Counts, Demand, Pace, relaxed
+
+MOST_FOLDS = 12
+"""With so many kinds of rows, or of columns, every combination is looked at."""
 
 Weights = npt.NDArray[np.float32]
 
@@ -61,6 +69,11 @@ class Block:
     row_bits: tuple[int, ...]
     column_bits: tuple[int, ...]
 
+    @cached_property
+    def table(self) -> Weights:
+        """``need`` as numbers, for matrix products."""
+        return self.need.astype(np.float32)
+
     @classmethod
     def of(
         cls,
@@ -85,6 +98,16 @@ class Block:
         )
 
 
+class Covers(Protocol):
+    """Candidate covers of one block, numbered from 0."""
+
+    def calls(self, block: Block) -> dict[int, Counts]:
+        """Calls bound to each bit set of sources, one number a cover."""
+
+    def columns(self, k: int) -> Mask:
+        """The column groups chosen in cover k."""
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Covers numbered k = 0 .. steps.
@@ -98,7 +121,7 @@ class Curve:
     steps: int
 
     def calls(self, block: Block) -> dict[int, Counts]:
-        """Calls bound to each bit set of sources, one number a cover."""
+        """See Covers."""
         result: dict[int, Counts] = {}
         for bits, step, weight in zip(
             block.row_bits, self.row_step.tolist(), block.row_calls.tolist(), strict=True
@@ -115,48 +138,138 @@ class Curve:
                 counts[step + 1] -= weight
         return {bits: np.cumsum(counts) for bits, counts in result.items()}
 
+    def columns(self, k: int) -> Mask:
+        """See Covers."""
+        return self.column_step >= k
 
-def give_up_columns(block: Block) -> Curve:
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Covers written out: bool, covers x row groups and covers x column groups."""
+
+    row_table: Mask
+    column_table: Mask
+
+    def calls(self, block: Block) -> dict[int, Counts]:
+        """See Covers."""
+        result: dict[int, Counts] = {}
+        for table, weights, bits in (
+            (self.row_table, block.row_calls, block.row_bits),
+            (self.column_table, block.column_calls, block.column_bits),
+        ):
+            labels = np.array(bits, dtype=np.int64)
+            for value in dict.fromkeys(bits):
+                counts = table[:, labels == value] @ weights[labels == value]
+                result[value] = result.get(value, 0) + counts
+        return result
+
+    def columns(self, k: int) -> Mask:
+        """See Covers."""
+        return np.asarray(self.column_table[k])
+
+
+def every_cover(block: Block) -> Listed | None:
+    """All covers that can matter, where there are few; None otherwise.
+
+    Once the rows not called are known, so are the columns, and the other way round.
+    """
+    rows, columns = block.need.shape
+    short = min(rows, columns)
+    if short > MOST_FOLDS:
+        return None
+    picks = (np.arange(1 << short)[:, None] >> np.arange(short) & 1).astype(np.bool_)
+    if rows <= columns:
+        return Listed(picks, (~picks).astype(np.float32) @ block.table > 0)
+    return Listed((~picks).astype(np.float32) @ block.table.T > 0, picks)
+
+
+def give_up_columns(block: Block, start: Corner | None = None) -> Curve:
     """Omits columns one by one, always the one whose rows are fewest calls per call saved."""
-    order, row_step = _peel(block.need, block.row_calls, block.column_calls)
-    return Curve(row_step, order, len(block.columns))
-
-
-def give_up_rows(block: Block) -> Curve:
-    """The same with the parts exchanged, turned so that k rises with the rows called."""
-    order, column_step = _peel(
-        np.ascontiguousarray(block.need.T), block.column_calls, block.row_calls
+    column_step, row_step = _peel(
+        block.table,
+        block.row_calls,
+        block.column_calls,
+        None if start is None else (start.rows, ~start.columns),
     )
-    steps = int(order.max(initial=-1)) + 1
+    return Curve(row_step, column_step, int(column_step.max(initial=-1)) + 1)
+
+
+def give_up_rows(block: Block, start: Corner | None = None) -> Curve:
+    """The same with the parts exchanged, turned so that k rises with the rows called."""
+    row_step, column_step = _peel(
+        np.ascontiguousarray(block.table.T),
+        block.column_calls,
+        block.row_calls,
+        None if start is None else (start.columns, ~start.rows),
+    )
+    steps = int(row_step.max(initial=-1)) + 1
     # A row given up at step s is not called from state s+1 on; count states from the end.
-    return Curve(steps - 1 - order, steps - 1 - column_step, steps)
+    return Curve(steps - 1 - row_step, steps - 1 - column_step, steps)
 
 
-def _peel(need: Mask, row_cost: Counts, column_gain: Counts) -> tuple[Indexes, Indexes]:
-    """Order in which columns are omitted, and the step at which each row is first touched.
+def _peel(
+    table: Weights,
+    row_cost: Counts,
+    column_gain: Counts,
+    start: tuple[Mask, Mask] | None,
+) -> tuple[Indexes, Indexes]:
+    """The step at which each column is omitted, and at which each row is first touched.
 
     Minimum-union greedy: the next column adds the least row cost per gain; columns that
-    add none go at once, in the same step.
+    add none go at once, in the same step. ``start`` has rows touched and columns omitted
+    in step 0.
     """
-    steps = np.full(need.shape[1], -1, dtype=np.int64)
-    touched = np.full(need.shape[0], -1, dtype=np.int64)
-    table = need.astype(np.float32)
-    left: Weights = row_cost.astype(np.float32) @ table
-    gain = column_gain.astype(np.float32)
+    rows, columns = table.shape
+    omitted = np.full(columns, -1, dtype=np.int64)
+    touched = np.full(rows, -1, dtype=np.int64)
     step = 0
+    cost = row_cost.astype(np.float32)
+    if start is not None:
+        touched[start[0]] = 0
+        omitted[start[1]] = 0
+        step = 1
+    left: Weights = np.where(touched < 0, cost, 0).astype(np.float32) @ table
+    gain = column_gain.astype(np.float32)
+    rate = np.where(omitted < 0, left / gain, np.inf)
     while True:
-        rate = np.where(steps < 0, left / gain, np.inf)
         best = int(np.argmin(rate))
-        if steps[best] >= 0:
-            return steps, touched
-        new = np.flatnonzero(need[:, best] & (touched < 0))
+        if omitted[best] >= 0:
+            return omitted, touched
+        new = np.flatnonzero((table[:, best] > 0) & (touched < 0))
         touched[new] = step
         if len(new):
-            left -= row_cost[new].astype(np.float32) @ table[new]
-        free = (steps < 0) & (left < 0.5)
-        free[best] = True
-        steps[free] = step
+            left -= cost[new] @ table[new]
+        gone = (omitted < 0) & (left < 0.5)
+        gone[best] = True
+        omitted[gone] = step
+        rate = np.where(omitted < 0, left / gain, np.inf)
         step += 1
+
+
+def candidates(block: Block, base: Mapping[int, int], by: Sequence[Pace]) -> list[Covers]:
+    """Covers among which one is done early: all there are, or those about the deadline."""
+    everything = every_cover(block)
+    if everything is not None:
+        return [everything]
+    corners = Graph(block.need, block.row_calls, block.column_calls).corners
+    listed = Listed(np.stack([c.rows for c in corners]), np.stack([c.columns for c in corners]))
+    demand, _ = judged(listed, block, base)
+    at = int(np.argmin(demand.finishes(by)))
+    near = corners[max(0, at - 1) : at + 2]
+    found: list[Covers] = [listed]
+    # Each gap next to the best corner is entered from both of its ends.
+    for left, right in pairwise(near):
+        found += [give_up_columns(block, left), give_up_rows(block, right)]
+    return found
+
+
+def judged(covers: Covers, block: Block, base: Mapping[int, int]) -> tuple[Demand, Counts]:
+    """What the covers ask of the sources, base included; and the calls of each, without."""
+    groups = covers.calls(block)
+    total = np.sum(list(groups.values()), axis=0)
+    for bits, count in base.items():
+        groups[bits] = groups.get(bits, np.zeros_like(total)) + count
+    return Demand.of(groups), total
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,54 +292,30 @@ def choose(block: Block, base: Mapping[int, int], by: Sequence[Pace]) -> Choice:
 
     ``base`` is what else must be called, by bit set of sources.
     """
-    curves = (give_up_columns(block), give_up_rows(block))
-    demands = []
-    totals = []
-    for curve in curves:
-        groups = curve.calls(block)
-        totals.append(sum(groups.values(), np.zeros(curve.steps + 1, dtype=np.int64)))
-        for bits, count in base.items():
-            groups[bits] = groups.get(bits, np.zeros(curve.steps + 1, dtype=np.int64)) + count
-        demands.append(Demand.of(groups))
-    deadline = relaxed(min(demand.earliest(by) for demand in demands))
+    found = candidates(block, base, by)
+    judgements = [judged(covers, block, base) for covers in found]
+    deadline = relaxed(min(demand.earliest(by) for demand, _ in judgements))
     best: tuple[int, float, float, int, int] | None = None
-    for which, (demand, total) in enumerate(zip(demands, totals, strict=True)):
+    for which, (demand, total) in enumerate(judgements):
         good = np.flatnonzero(demand.feasible(by, deadline))
         if not len(good):
             continue
         fewest = good[total[good] == total[good].min()]
+        calls = found[which].calls(block)
         for k in dict.fromkeys((int(fewest[0]), int(fewest[-1]))):
             single = Demand(demand.sets, demand.calls[:, k : k + 1])
-            finish = single.earliest(by)
-            rank = (int(total[k]), _liking(block, curves[which], k, by), finish, which, k)
+            liking = sum(int(c[k]) * _best_liked(bits, by) for bits, c in calls.items())
+            rank = (int(total[k]), liking, single.earliest(by), which, k)
             best = rank if best is None or rank < best else best
-    assert best is not None  # noqa: S101 - a deadline is the time of some cover
-    curve, k = curves[best[3]], best[4]
+    if best is None:
+        raise AssertionError("a deadline is the time of some cover, and no cover makes it")
+    covers, k = found[best[3]], best[4]
     chosen = np.zeros(sum(len(g) for g in block.columns), dtype=np.bool_)
-    for members, step in zip(block.columns, curve.column_step.tolist(), strict=True):
-        chosen[members] = step >= k
-    calls = Counter({bits: int(counts[k]) for bits, counts in curve.calls(block).items()})
-    return Choice(chosen, calls, deadline)
+    for members, taken in zip(block.columns, covers.columns(k).tolist(), strict=True):
+        chosen[members] = taken
+    standing = {bits: int(counts[k]) for bits, counts in covers.calls(block).items()}
+    return Choice(chosen, Counter(standing), deadline)
 
 
-def _liking(block: Block, curve: Curve, k: int, by: Sequence[Pace]) -> float:
-    """Sum of the preferences of the best liked source of every call; lower is better."""
-
-    def liked(bits: int) -> int:
-        return min(by[s].preference for s in range(len(by)) if bits >> s & 1)
-
-    rows = sum(
-        calls * liked(bits)
-        for bits, calls, step in zip(
-            block.row_bits, block.row_calls.tolist(), curve.row_step.tolist(), strict=True
-        )
-        if step < k
-    )
-    columns = sum(
-        calls * liked(bits)
-        for bits, calls, step in zip(
-            block.column_bits, block.column_calls.tolist(), curve.column_step.tolist(), strict=True
-        )
-        if step >= k
-    )
-    return float(rows + columns)
+def _best_liked(bits: int, by: Sequence[Pace]) -> int:
+    return min(by[s].preference for s in range(len(by)) if bits >> s & 1)

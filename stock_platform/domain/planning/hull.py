@@ -1,6 +1,6 @@
 """Least-cost covers of a bipartite graph when columns cost one price and rows another.
 
-Belongs here: exact covers by minimum cut, and the spectral gap of a graph. Does not: deadlines
+Belongs here: exact covers by minimum cut, and what a graph's spectrum proves. Does not: deadlines
 (schedule.py), the plan (cover.py), what follows for bounds (bounds.py).
 
 With prices a for a column and b for a row, the least-cost cover is a minimum cut (Koenig's
@@ -14,9 +14,9 @@ heuristics work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,19 @@ import numpy.typing as npt
 from stock_platform.domain.cells import Mask
 
 Counts = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
 
 MOST_FLOWS = 20
 """Corners asked for at the most; coarser where there are more."""
 MOST_EDGES = 1_000_000
 SAMPLE_EDGES = 24
 """Of larger graphs so many edges of every vertex are looked at: enough for a lower bound."""
+SPARSE = 0.15
+"""Share of cells below which a sparse matrix is faster."""
 SPECTRUM_MARGIN = 1.01
-"""On the singular value, for what an iteration may have left undone."""
+"""On singular values, for what an iteration may have left undone."""
+PROOF_MARGIN = 0.995
+"""On bounds that rest on those."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +159,7 @@ class Graph:
         if self.edges <= MOST_EDGES:
             heads, tails = np.nonzero(self.need)
             return heads.astype(np.int64), tails.astype(np.int64)
-        rows, columns = self.need.shape
+        columns = self.need.shape[1]
         by_row = _some(self.need)
         by_column = _some(np.ascontiguousarray(self.need.T))
         codes = np.unique(
@@ -163,40 +168,26 @@ class Graph:
         return codes // columns, codes % columns
 
     @cached_property
-    def spread(self) -> float:
-        """The largest singular value of the graph less its expectation by degrees.
-
-        With row degrees r, column degrees c and e edges, the matrix is need - r c' / e. Unit
-        weights are assumed. By the expander mixing lemma (Alon and Chung 1988; Haemers 1995
-        for bipartite graphs), rows S and columns D without an edge between them have
-        vol(S) vol(D) / e <= spread sqrt(|S| |D|).
-        """
+    def spectrum(self) -> Spectrum:
+        """The two largest singular values; for unit weights."""
         from scipy.sparse import csr_array
-        from scipy.sparse.linalg import LinearOperator, svds
+        from scipy.sparse.linalg import svds
 
-        if min(self.need.shape) < 3:
-            return float(np.sqrt(self.edges))
-        row_degree = self.need.sum(axis=1).astype(np.float32)
-        column_degree = self.need.sum(axis=0).astype(np.float32)
-        total = np.float32(self.edges)
-        sparse = self.edges < 0.15 * self.need.size
-        table = csr_array(self.need, dtype=np.float32) if sparse else self.need.astype(np.float32)
-        turned = csr_array(table.T) if sparse else table.T
-
-        def forward(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            x = vector.ravel()
-            return np.asarray(table @ x - row_degree * (column_degree @ x / total))
-
-        def backward(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            x = vector.ravel()
-            return np.asarray(turned @ x - column_degree * (row_degree @ x / total))
-
-        operator = LinearOperator(
-            self.need.shape, matvec=forward, rmatvec=backward, dtype=np.float32
+        matrix = self.need.astype(np.float32)
+        if min(matrix.shape) < 32:
+            left, values, right = np.linalg.svd(matrix, full_matrices=False)
+            second = values[1] if len(values) > 1 else 0.0
+            return Spectrum.of(left[:, 0], right[0], values[0], second)
+        start = np.ones(min(matrix.shape), dtype=np.float32)
+        start[::2] = 0.5
+        left, values, right = svds(
+            csr_array(matrix) if self.edges < SPARSE * matrix.size else matrix,
+            k=2,
+            tol=1e-3,
+            v0=start,
         )
-        start = np.random.default_rng(0).standard_normal(min(self.need.shape)).astype(np.float32)
-        values = svds(operator, k=1, tol=5e-3, v0=start, return_singular_vectors=False)
-        return float(values[0]) * SPECTRUM_MARGIN
+        order = np.argsort(values)[::-1]
+        return Spectrum.of(left[:, order[0]], right[order[0]], values[order[0]], values[order[1]])
 
 
 def _some(table: Mask) -> tuple[Counts, Counts]:
@@ -210,23 +201,71 @@ def _some(table: Mask) -> tuple[Counts, Counts]:
     return np.concatenate(heads), np.concatenate(tails)
 
 
-def most_saved(graph: Graph, omitted: Sequence[int] | Counts) -> Counts:
-    """For so many columns omitted, a bound on the rows that can have no cell in them.
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The leading singular triple and the second value.
 
-    Only for unit weights. Uses ``spread``; see there.
+    The vectors' entries stand ascending; ``columns_of`` has them in the graph's order.
     """
-    row_degree = np.sort(graph.need.sum(axis=1)).astype(np.float64)
-    column_degree = np.sort(graph.need.sum(axis=0)).astype(np.float64)
-    least_rows = np.concatenate([[0.0], np.cumsum(row_degree)])
-    least_columns = np.concatenate([[0.0], np.cumsum(column_degree)])
-    counts = np.arange(len(least_rows), dtype=np.float64)
-    # Rows can be saved while vol(S) / sqrt(|S|) <= spread * e * sqrt(|D|) / vol(D); the left
-    # side rises with |S|, as degrees are taken in ascending order.
-    left = np.zeros(len(counts))
-    left[1:] = least_rows[1:] / np.sqrt(counts[1:])
-    d = np.clip(np.asarray(omitted, dtype=np.int64), 0, len(column_degree))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        right = np.where(
-            d > 0, graph.spread * graph.edges * np.sqrt(d) / least_columns[d], np.inf
+
+    first: float
+    second: float
+    rows: Reals
+    columns: Reals
+    columns_of: Reals
+
+    @classmethod
+    def of(cls, rows: Any, columns: Any, first: float, second: float) -> Spectrum:
+        """The vectors of the largest value have no negative entries (Perron)."""
+        return cls(
+            float(first),
+            float(second) * SPECTRUM_MARGIN,
+            np.sort(np.abs(np.asarray(rows, dtype=np.float64))),
+            np.sort(np.abs(np.asarray(columns, dtype=np.float64))),
+            np.maximum(np.abs(np.asarray(columns, dtype=np.float64)), 1e-12),
         )
-    return np.asarray(np.searchsorted(left, right, side="right") - 1, dtype=np.int64)
+
+
+def least_touched(graph: Graph) -> Counts:
+    """For 0, 1, 2, ... columns omitted, a bound on the rows that have a cell in them.
+
+    For unit weights. Two arguments, both from the spectrum:
+
+    - Rows S without a cell in the columns D are a hole of the matrix. A hole needs
+      first * u(S) * v(D) <= second * sqrt(|S| |D|), where u and v are the leading vectors'
+      sums over S and D (expander mixing lemma).
+    - A union is at least 2/(m+1) S1 - 2/(m(m+1)) S2 for any whole m (Dawson and Sankoff
+      1967), S1 being the degrees' sum and S2 the common rows over pairs; and S1 + 2 S2 is
+      the square of the matrix times the indicator of D.
+    """
+    lead = graph.spectrum
+    rows, columns = graph.need.shape
+    d = np.arange(columns + 1, dtype=np.float64)
+
+    sums = np.concatenate([[0.0], np.cumsum(lead.rows)])
+    counts = np.arange(1, rows + 1)
+    thin = np.maximum.accumulate(sums[1:] / np.sqrt(counts))
+    least = np.concatenate([[0.0], np.cumsum(lead.columns)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = np.where(d > 0, lead.second * np.sqrt(d) / (lead.first * least), np.inf)
+    hole = np.searchsorted(thin, np.minimum(limit, 1e18) * (1 + 1e-9), side="right")
+    by_hole = rows - hole
+
+    # Both S1 and the square depend on v(D): S1 >= ratio * v(D), and the square is at most
+    # first^2 v(D)^2 + second^2 (|D| - v(D)^2). With S1 replaced the bound is concave in v(D),
+    # so it is least at the least or the greatest v(D) there can be; the same holds with S1
+    # replaced by the sum of the smallest degrees, whatever v(D) is.
+    degrees = graph.need.sum(axis=0)
+    ratio = float((degrees / lead.columns_of).min())
+    fewest = np.concatenate([[0.0], np.cumsum(np.sort(degrees))])
+    most = np.minimum(np.concatenate([[0.0], np.cumsum(lead.columns[::-1])]), np.sqrt(d))
+    ends = np.stack([np.minimum(least, most), most])
+    squares = (lead.first * ends) ** 2 + lead.second**2 * (d - ends**2)
+    by_pairs = np.zeros(columns + 1)
+    guess = np.floor(squares[0] / np.maximum(ratio * ends[0], 1))
+    for m in np.maximum(1, guess + np.array([[-1], [0], [1], [2]])):
+        for single in (ratio * ends, np.stack([fewest, fewest])):
+            values = 2 / (m + 1) * single - (squares - single) / (m * (m + 1))
+            by_pairs = np.maximum(by_pairs, np.ceil(values.min(axis=0) * PROOF_MARGIN))
+    touched = np.maximum(by_hole, by_pairs.astype(np.int64))
+    return np.asarray(np.maximum.accumulate(np.maximum(touched, 0)), dtype=np.int64)

@@ -75,6 +75,7 @@ class Plan:
         finish_seconds: when the last answer is expected, from now, all sources working at
             once under their limits, with failures as often as their health says.
         lower_bound_calls: no set of calls covers these cells with fewer.
+        lower_bound_calls_in_time: none that is done by finish_seconds has fewer.
         lower_bound_seconds: no set of calls can be done sooner.
         finish_by_source: the same expectation, by source.
         coverage: for each tile, which of the needed cells are its own.
@@ -86,6 +87,7 @@ class Plan:
     uncovered: tuple[Uncovered, ...]
     finish_seconds: float
     lower_bound_calls: int
+    lower_bound_calls_in_time: int
     lower_bound_seconds: float
     finish_by_source: Mapping[str, float] = field(default_factory=dict)
     coverage: Mapping[Tile, Coverage] = field(default_factory=dict, repr=False)
@@ -108,8 +110,9 @@ class Plan:
 
     @property
     def calls_ratio(self) -> float:
-        """Calls over their lower bound; 1.0 is proven optimal."""
-        return self.calls / self.lower_bound_calls if self.lower_bound_calls else 1.0
+        """Calls over the fewest that could be done by then; 1.0 is proven optimal."""
+        least = self.lower_bound_calls_in_time
+        return self.calls / least if least else 1.0
 
     @property
     def finish_ratio(self) -> float:
@@ -154,6 +157,7 @@ class Plan:
             "calls": self.calls,
             "calls_by_source": self.calls_by_source,
             "lower_bound_calls": self.lower_bound_calls,
+            "lower_bound_calls_in_time": self.lower_bound_calls_in_time,
             "finish_seconds": round(self.finish_seconds, 3),
             "finish_by_source": {k: round(v, 3) for k, v in self.finish_by_source.items()},
             "lower_bound_seconds": round(self.lower_bound_seconds, 3),

@@ -14,7 +14,7 @@ from datetime import date
 from stock_platform.domain.capabilities import Capabilities, QuotaState
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.errors import InputError
-from stock_platform.domain.planning.bounds import calls_bound, forced, least_cover, seconds_bound
+from stock_platform.domain.planning.bounds import bounds
 from stock_platform.domain.planning.model import Coverage, Plan, PlanAsset, Uncovered
 from stock_platform.domain.planning.problem import Draft, Problem
 from stock_platform.domain.planning.reach import Field, survey
@@ -114,15 +114,16 @@ def _finished(
 ) -> Plan:
     counts = Counter(tile.source for tile in draft.tiles)
     finish = {pace.name: pace.finish_of(counts[pace.name]) for pace in by if counts[pace.name]}
-    part = forced(field)
-    covers = [least_cover(graph) for graph in part.graphs]
+    last = max(finish.values(), default=0.0)
+    proven = bounds(field, by, len(draft.tiles), last)
     return Plan(
         needed=needed,
         tiles=tuple(draft.tiles),
         uncovered=uncovered,
-        finish_seconds=max(finish.values(), default=0.0),
-        lower_bound_calls=calls_bound(part, covers),
-        lower_bound_seconds=seconds_bound(part, covers, by),
+        finish_seconds=last,
+        lower_bound_calls=proven.calls,
+        lower_bound_calls_in_time=proven.calls_in_time,
+        lower_bound_seconds=proven.seconds,
         finish_by_source=finish,
         coverage=draft.tiles,
         columns=draft.columns,

@@ -128,6 +128,15 @@ class Demand:
         """The earliest deadline at which some candidate can be done."""
         return earliest(by, lambda deadline: bool(self.feasible(by, deadline).any()))
 
+    def finishes(self, by: Sequence[Pace]) -> Seconds:
+        """The earliest deadline of each candidate (for few of them)."""
+        return np.array(
+            [
+                Demand(self.sets, self.calls[:, k : k + 1]).earliest(by)
+                for k in range(self.calls.shape[1])
+            ]
+        )
+
 
 def earliest(by: Sequence[Pace], possible: Callable[[float], bool], low: float = 0.0) -> float:
     """The earliest answer time of any source at which ``possible`` holds (it is monotone)."""
