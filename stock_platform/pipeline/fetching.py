@@ -1,0 +1,401 @@
+"""The fetch engine: missing cells in, batches ready to commit out, as one lazy stream.
+
+Belongs here: running a plan, and deciding what a failure means for the cells it was to
+cover. Does not: choosing tiles (domain/planning), one request's retries
+(sources/http.py), writing (the consumer commits each item before it asks for the next).
+
+How it keeps the promises:
+
+* The ledger is read first, so stored cells are never asked for again.
+* A tile is claimed in the database before its call and released once its batch is
+  committed, and the ledger is read again under the claim: two runs never make the same
+  call. A crash releases its claims.
+* A failed call costs only its own cells: they go back with the failing endpoint ruled
+  out and are planned again together; what no source is left for gets its reason in the
+  ledger.
+* A source that is out of quota for long, or fails ``BREAK_AFTER`` times in a row, is left
+  out for the rest of the run; its tiles are planned again on the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from stock_platform.domain.batches import FetchBatch
+from stock_platform.domain.calendar import get_calendar
+from stock_platform.domain.capabilities import Tile, TileShape
+from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.coverage import CellStatus
+from stock_platform.domain.errors import (
+    NoData,
+    NotEntitled,
+    RateLimited,
+    SourceError,
+    UnknownSymbol,
+)
+from stock_platform.domain.planning import Plan, plan
+from stock_platform.pipeline.answers import (
+    ABSENT,
+    OUTSIDE_LISTING,
+    PUBLISH_WITHIN,
+    Moment,
+    batch_of,
+    failure_record,
+    marks,
+    unlisted,
+)
+from stock_platform.pipeline.lanes import Exclusions, Job, Lane, Lanes, Outcome
+from stock_platform.pipeline.market import Market
+from stock_platform.pipeline.report import FetchReport, Progress, ProgressCallback
+from stock_platform.pipeline.verdicts import UNKNOWN, Verdict, Verdicts, stronger
+from stock_platform.sources.base import Answer, Source
+from stock_platform.sources.quota import Quota
+
+BREAK_AFTER = 5
+TRIES_PER_SOURCE = 2
+UNKNOWN_FOR = timedelta(days=7)
+ROWS_PER_COMMIT = 100_000
+CONTESTED_PAUSE = 0.5
+TILES_LISTED = 50
+
+
+class FetchStream:
+    """A fetch under way: iterate to run it; commit each item before asking for the next.
+
+    Yields lists of FetchBatch. ``report`` is complete once the iteration has ended;
+    ``run_id`` is whose calls these are, in the fetch log.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        sources: Mapping[str, Source],
+        quota: Quota,
+        grid: CellGrid,
+        *,
+        run_id: str | None = None,
+        wider: CellGrid | None = None,
+        retry_failed: bool = False,
+        retry_failed_after: timedelta = timedelta(hours=24),
+        progress: ProgressCallback | None = None,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.report = FetchReport(cells=len(grid))
+        self._market = market
+        self._sources = sources
+        self._quota = quota
+        self._grid = grid
+        self._wider = wider
+        self._retry_failed = retry_failed
+        self._retry_failed_after = retry_failed_after
+        self._progress = progress
+        self._pause = pause or threading.Event().wait
+        self._lanes = Lanes(self._call, lambda s: sources[s].capabilities.concurrency)
+        self._returned: list[tuple[CellGrid, Exclusions, Verdict | None]] = []
+        self._contested: list[Job] = []
+        self._retries: list[Job] = []
+        self._barred: set[tuple[str, str]] = set()
+        self._jobs_added = 0
+
+    def __iter__(self) -> Iterator[list[FetchBatch]]:
+        market = self._market
+        needed = market.missing(self._grid, retry_failed=self._retry_failed)
+        self.report.asked = len(needed)
+        self.report.already = self.report.cells - self.report.asked
+        if not needed:
+            return
+        needed = needed.trimmed()
+        if self._wider is not None:
+            self._wider = market.missing(self._wider).trimmed()
+        known = [g.assets for g in (needed, self._wider) if g is not None]
+        self._assets = market.plan_assets(np.unique(np.concatenate(known)))
+        self._fresh_since = first_unpublished(market.calendar, market.clock.now())
+        outside = unlisted(needed, market.listings(needed.assets))
+        if outside:
+            settled = marks(outside, CellStatus.NOT_LISTED, "", OUTSIDE_LISTING)
+            self._account(settled)
+            yield [FetchBatch(call=None, marks=settled)]
+            needed = needed.difference(outside)
+        if not needed:
+            return
+        self._returned.append((needed, frozenset(), None))
+        with market.claims() as self._claims:
+            try:
+                yield from self._run()
+            finally:
+                self._lanes.stop()
+
+    # ---- the coordinator, in the consumer's thread ----
+
+    def _run(self) -> Iterator[list[FetchBatch]]:
+        while True:
+            if self._returned and not self._lanes.busy():
+                given_up = self._plan_returned()
+                if given_up:
+                    yield given_up
+                self._tell()
+                continue
+            if not self._lanes.busy():
+                if not self._contested:
+                    return
+                self._pause(CONTESTED_PAUSE)
+                self._queue_again(self._contested)
+                continue
+            outcomes = self._lanes.collect(ROWS_PER_COMMIT)
+            batches = [b for outcome in outcomes if (b := self._settle(outcome)) is not None]
+            if batches:
+                yield batches
+            for outcome in outcomes:
+                if outcome.claimed:
+                    self._claims.release(claim_key(outcome.job.tile))
+            self._queue_again(self._retries)  # after their claims are free again
+            self._tell()
+
+    def _queue_again(self, jobs: list[Job]) -> None:
+        """Empty the list into the lanes; jobs of a source left out meanwhile go back."""
+        for job in jobs:
+            closed = self._lanes[job.tile.source].closed
+            if closed is None:
+                self._lanes.add(job)
+            else:
+                self._returned.append((job.cells, job.excluded, stronger(job.verdict, closed)))
+        jobs.clear()
+
+    def _plan_returned(self) -> list[FetchBatch]:
+        """Plan what came back together; marks for the cells that nobody is left for."""
+        groups: dict[Exclusions, list[tuple[CellGrid, Verdict | None]]] = defaultdict(list)
+        for cells, excluded, verdict in self._returned:
+            groups[excluded].append((cells, verdict))
+        self._returned.clear()
+        given_up: list[FetchBatch] = []
+        for excluded, members in sorted(groups.items(), key=lambda item: sorted(item[0])):
+            verdicts = Verdicts(members)
+            made = self._make_plan(CellGrid.union([cells for cells, _ in members]), excluded)
+            if not self.report.plan:
+                self.report.plan = made.to_dict(tiles=TILES_LISTED)
+            for index, tile in enumerate(made.tiles):
+                self._add(Job(tile, made.cells(index), excluded, verdicts.of(tile)))
+            now = self._market.wall.now()
+            for left in made.uncovered:
+                later = to_minute(now + self._retry_failed_after)
+                reason = Verdict(CellStatus.FAILED, "", left.reason, later)
+                for cells, verdict in verdicts.split(left.cells, reason):
+                    given_up.append(self._final(cells, verdict))
+        return given_up
+
+    def _make_plan(self, cells: CellGrid, excluded: Exclusions) -> Plan:
+        live = [s.capabilities for n, s in self._sources.items() if not self._lanes.closed(n)]
+        return plan(
+            cells,
+            self._assets,
+            live,
+            {c.source: self._quota.state(c.source, c.limits) for c in live},
+            today=self._market.clock.now().date(),
+            wider=self._wider,
+            exclude=excluded | self._barred,
+        )
+
+    def _add(self, job: Job) -> None:
+        self._jobs_added += 1
+        self._lanes.add(job)
+
+    def _settle(self, outcome: Outcome) -> FetchBatch | None:
+        job = outcome.job
+        if outcome.error is not None:
+            return self._failed(outcome, outcome.error)
+        if outcome.answer is not None:
+            return self._answered(outcome, outcome.answer)
+        if outcome.claimed:  # another run stored it after we planned
+            self.report.shared += 1
+            self.report.states[str(CellStatus.STORED)] += len(job.cells)
+        else:
+            self._contested.append(job)
+        return None
+
+    def _answered(self, outcome: Outcome, answer: Answer) -> FetchBatch:
+        job, tile = outcome.job, outcome.job.tile
+        endpoint = self._sources[tile.source].capabilities.endpoint(tile.endpoint)
+        surplus = None
+        if tile.asset_id is None:
+            roll = self._market.roll_call(answer.bars, tile, endpoint, outcome.moment.market)
+            owners, surplus = roll.owners, roll.cells
+            self.report.discovered += roll.discovered
+            self.report.unknown_symbols.update(roll.strangers)
+        else:
+            owners = self._market.owner_of_row(tile)
+        batch = batch_of(tile, endpoint, answer, job.cells, owners, surplus, outcome.moment)
+        self._count_call(tile, answer.requests, answer.rate_limited)
+        self.report.cached += answer.cached
+        self.report.rows += batch.bars.height
+        self.report.rejected += batch.rejected.height
+        asked = batch.marks.join(job.cells.to_frame(), on=["asset_id", "session"], how="semi")
+        self._account(asked)
+        if asked.height < len(job.cells):  # not a complete answer: others may know more
+            left = job.cells.difference(CellGrid.from_frame(asked, tile.interval))
+            absent = Verdict(CellStatus.NO_DATA, tile.source, ABSENT)
+            self._send_back(replace(job, cells=left.trimmed()), absent, whole_source=True)
+        return batch
+
+    def _failed(self, outcome: Outcome, error: SourceError) -> FetchBatch:
+        job, tile = outcome.job, outcome.job.tile
+        source, lane = tile.source, self._lanes[tile.source]
+        self.report.failures[f"{source}: {error.status}"] += 1
+        self._count_call(tile, error.requests, error.rate_limited)
+        batch = FetchBatch(call=failure_record(tile, error, outcome.moment))
+        match error:
+            case UnknownSymbol():
+                later = to_minute(outcome.moment.finished + UNKNOWN_FOR)
+                unknown = Verdict(CellStatus.FAILED, source, UNKNOWN, later)
+                one_by_one = replace(job, excluded=job.excluded | self._columns())
+                self._send_back(one_by_one, unknown, whole_source=True)
+            case NoData():
+                absent = Verdict(CellStatus.NO_DATA, source, "no data in the range")
+                if self._sources[source].capabilities.endpoint(tile.endpoint).complete:
+                    return replace(batch, marks=self._final(job.cells, absent).marks)
+                self._send_back(job, absent, whole_source=True)
+            case NotEntitled():
+                self._barred.add((source, tile.endpoint))
+                for barred in [job, *self._lanes.take_back(lambda j: self._is_barred(j.tile))]:
+                    self._send_back(barred, self._broken(error), whole_source=False)
+            case _ if lane.closed is not None:
+                self._take_out(job, lane.closed)
+            case _ if job.tries + 1 < TRIES_PER_SOURCE:
+                self._retries.append(replace(job, tries=job.tries + 1))
+            case _:
+                self._send_back(job, self._broken(error), whole_source=False)
+        return batch
+
+    def _columns(self) -> Exclusions:
+        """Every whole-market endpoint.
+
+        A symbol that a vendor does not know is not worth a call a session elsewhere.
+        """
+        return frozenset(
+            (name, endpoint.name)
+            for name, source in self._sources.items()
+            for endpoint in source.capabilities.endpoints
+            if endpoint.shape is TileShape.COLUMN
+        )
+
+    def _is_barred(self, tile: Tile) -> bool:
+        return (tile.source, tile.endpoint) in self._barred
+
+    def _take_out(self, job: Job, verdict: Verdict) -> None:
+        """The job's source is left out of the rest of the run: its tiles go back."""
+        source = job.tile.source
+        for back in [job, *self._lanes.take_back(lambda j: j.tile.source == source)]:
+            self._returned.append((back.cells, back.excluded, stronger(back.verdict, verdict)))
+
+    def _send_back(self, job: Job, verdict: Verdict, *, whole_source: bool) -> None:
+        """Return a job's cells for another plan without its endpoint, or its whole source."""
+        source = job.tile.source
+        endpoints = self._sources[source].capabilities.endpoints
+        names = [e.name for e in endpoints] if whole_source else [job.tile.endpoint]
+        excluded = job.excluded | {(source, name) for name in names}
+        self._returned.append((job.cells, excluded, stronger(job.verdict, verdict)))
+
+    def _final(self, cells: CellGrid, verdict: Verdict) -> FetchBatch:
+        frame = marks(cells, verdict.status, verdict.source, verdict.reason, verdict.retry_after)
+        self._account(frame)
+        return FetchBatch(call=None, marks=frame)
+
+    def _count_call(self, tile: Tile, requests: int, rate_limited: int) -> None:
+        self.report.calls[tile.source] += requests
+        self.report.rate_limited += rate_limited
+
+    def _account(self, frame: pl.DataFrame) -> None:
+        self.report.states.update(frame["status"].to_list())
+        unstored = frame.filter(pl.col("status") != str(CellStatus.STORED))
+        self.report.reasons.update(
+            Counter(
+                f"{status}: {reason}" + (f" ({source})" if source else "")
+                for status, reason, source in unstored.select(
+                    "status", "reason", "source"
+                ).iter_rows()
+            )
+        )
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    asked=self.report.asked,
+                    done=sum(self.report.states.values()),
+                    rows=self.report.rows,
+                    calls=dict(self.report.calls),
+                    planned_calls=self._jobs_added,
+                    expected_seconds=float(self.report.plan.get("finish_seconds", 0.0)),
+                )
+            )
+
+    # ---- in the lanes' threads ----
+
+    def _call(self, job: Job) -> Outcome:
+        started = self._market.wall.now()
+        if not self._claims.try_claim(claim_key(job.tile)):
+            return Outcome(job, self._moment(started), claimed=False)
+        if not self._market.missing(job.cells, retry_failed=True):
+            return Outcome(job, self._moment(started))
+        try:
+            answer = self._sources[job.tile.source].fetch(job.tile)
+        except SourceError as error:
+            self._watch(self._lanes[job.tile.source], error)
+            return Outcome(job, self._moment(started), error=error)
+        self._lanes[job.tile.source].failures_in_row = 0
+        return Outcome(job, self._moment(started), answer=answer)
+
+    def _watch(self, lane: Lane, error: SourceError) -> None:
+        """Close a failing lane at once, before its threads take the next job."""
+        if isinstance(error, RateLimited):
+            due = self._market.wall.now() + timedelta(seconds=error.retry_after or 60.0)
+            lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
+        elif isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
+            lane.failures_in_row = 0
+        else:
+            lane.failures_in_row += 1
+            if lane.failures_in_row >= BREAK_AFTER:
+                lane.closed = self._broken(error)
+
+    def _broken(self, error: SourceError) -> Verdict:
+        later = self._market.wall.now() + self._retry_failed_after
+        return Verdict(CellStatus.FAILED, error.source, reason_of(error), to_minute(later))
+
+    def _moment(self, started: datetime) -> Moment:
+        return Moment(
+            market=self._market.clock.now(),
+            started=started,
+            finished=self._market.wall.now(),
+            fresh_since=self._fresh_since,
+        )
+
+
+def first_unpublished(calendar: str, now: datetime) -> date:
+    """The first session whose bar a vendor may not have published yet."""
+    exchange = get_calendar(calendar)
+    last = exchange.last_completed(now)
+    late = now - exchange.open_close(last)[1] < PUBLISH_WITHIN
+    return last if late else last + timedelta(days=1)
+
+
+def claim_key(tile: Tile) -> str:
+    """What two runs must not do at once: the same call, whatever each wants of it."""
+    what = tile.symbol or f"market {tile.start}"
+    return f"{tile.source}/{tile.endpoint}/{tile.interval}/{what}"
+
+
+def reason_of(error: SourceError) -> str:
+    """A short stable reason: the kind of failure, then the first words of its detail."""
+    return f"{error.status.replace('_', ' ')}: {error.detail}"[:160]
+
+
+def to_minute(instant: datetime) -> datetime:
+    """The next full minute, so that equal verdicts are equal."""
+    return instant.replace(second=0, microsecond=0) + timedelta(minutes=1)

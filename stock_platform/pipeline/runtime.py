@@ -1,0 +1,238 @@
+"""The platform, wired: settings, database, quotas and sources, made when first used.
+
+Belongs here: construction, and the verbs that Dagster's assets, the CLI and tests share.
+Does not: anything with a decision in it; each verb hands over to the module that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from functools import cached_property
+from types import TracebackType
+from typing import Literal, Self
+
+import polars as pl
+
+from stock_platform.domain.bars import Interval
+from stock_platform.domain.batches import FetchBatch, ValidatedBatch, WriteReport
+from stock_platform.domain.capabilities import Capabilities
+from stock_platform.domain.cells import CellGrid, Sessions
+from stock_platform.domain.clock import Clock
+from stock_platform.domain.coverage import SHARDS
+from stock_platform.domain.errors import InputError
+from stock_platform.domain.planning import Plan, plan
+from stock_platform.domain.symbols import default_calendar, parse_symbol
+from stock_platform.domain.validation import Level
+from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh_catalog
+from stock_platform.pipeline.coverage import CoverageReport
+from stock_platform.pipeline.fetching import FetchStream
+from stock_platform.pipeline.grids import build_grid
+from stock_platform.pipeline.indicating import refresh_indicators
+from stock_platform.pipeline.market import Market
+from stock_platform.pipeline.report import ProgressCallback
+from stock_platform.pipeline.validating import validate_cells
+from stock_platform.settings import Settings, load_settings
+from stock_platform.sources.base import Source
+from stock_platform.sources.quota import Quota
+from stock_platform.storage import assets, ledger, writers
+from stock_platform.storage.connection import Database
+from stock_platform.storage.quota import PostgresQuota
+
+Period = Literal["weekly", "monthly"]
+
+
+class Platform:
+    """Everything a run needs. Use as a context manager, or ``close()`` it."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or settings.clock
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None) -> Platform:
+        """The platform of this process's environment."""
+        return cls(settings or load_settings())
+
+    # ---- parts ----
+
+    @cached_property
+    def db(self) -> Database:
+        """The database, migrated; the embedded server is started where no URL is set."""
+        from stock_platform.storage.migrate import migrate
+
+        url = self.settings.resolve_database_url()
+        migrate(url)
+        return Database(url)
+
+    @cached_property
+    def quota(self) -> Quota:
+        """Quotas shared by every process on this database."""
+        return PostgresQuota(self.db)
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """The sources that are switched on and have what they need, by name."""
+        from stock_platform.pipeline.wiring import build_sources
+
+        return build_sources(self.settings, self.quota, self.clock)
+
+    @cached_property
+    def capabilities(self) -> dict[str, Capabilities]:
+        """What the sources can do, by name."""
+        return {name: source.capabilities for name, source in self.sources.items()}
+
+    @cached_property
+    def market(self) -> Market:
+        """Catalog, ledger and clocks."""
+        return Market(self.db, self.clock, self.settings.calendar)
+
+    @property
+    def calendar_name(self) -> str:
+        """The exchange whose sessions the partitions are."""
+        return self.settings.calendar
+
+    # ---- who and when ----
+
+    def sessions(self, start: date, end: date) -> Sessions:
+        """The completed sessions from start to end. Raises InputError where there are none."""
+        return self.market.sessions(start, end)
+
+    def assets_for(self, tickers: Sequence[str], *, register: bool = True) -> pl.DataFrame:
+        """The assets of tickers, in any common spelling; new ones are registered and tracked.
+
+        Returns:
+            asset_id, ticker, asset_class, calendar, listed_on, delisted_on, shard.
+
+        Raises:
+            InputError: a ticker that cannot be one, or, without ``register``, is not known.
+        """
+        symbols = [parse_symbol(text) for text in tickers]
+        names = [s.ticker for s in symbols]
+        known = assets.resolve(self.db, names)
+        unknown = [s for s in symbols if s.ticker not in known]
+        if unknown and not register:
+            raise InputError("ticker", unknown[0].ticker, "use a ticker that is in the database")
+        if unknown:
+            known |= assets.register(
+                self.db,
+                [assets.NewAsset(s.ticker, s.asset_class, default_calendar(s)) for s in unknown],
+            )
+        ids = [known[name] for name in names]
+        if register:
+            assets.track(self.db, ids)
+        return assets.by_id(self.db, ids)
+
+    def watchlist_assets(self) -> pl.DataFrame:
+        """The tracked assets."""
+        return assets.universe(self.db, scope="watchlist")
+
+    def shard_assets(self, shards: Sequence[int] = range(SHARDS)) -> pl.DataFrame:
+        """The market's assets of some shards; an empty catalog is filled first."""
+        if only_tracked(self.market):
+            self.refresh_catalog()
+        return assets.universe(
+            self.db, scope="market", calendar=self.settings.calendar, shards=list(shards)
+        )
+
+    def cells(
+        self,
+        wanted: pl.DataFrame,
+        dates: Sequence[date] | Sessions,
+        interval: Interval = Interval.DAY,
+    ) -> CellGrid:
+        """The cells of assets on dates; see pipeline/grids.py."""
+        return build_grid(wanted, dates, self.clock.now(), self.settings.calendar, interval)
+
+    # ---- fetch ----
+
+    def missing(self, grid: CellGrid, *, retry_failed: bool = False) -> CellGrid:
+        """The cells of ``grid`` that need a call now."""
+        return self.market.missing(grid, retry_failed=retry_failed)
+
+    def plan(self, grid: CellGrid, *, retry_failed: bool = False) -> Plan:
+        """How the missing cells of ``grid`` would be fetched; nothing is fetched."""
+        needed = self.missing(grid, retry_failed=retry_failed).trimmed()
+        return plan(
+            needed,
+            self.market.plan_assets(needed.assets),
+            list(self.capabilities.values()),
+            {n: self.quota.state(n, c.limits) for n, c in self.capabilities.items()},
+            today=self.clock.now().date(),
+        )
+
+    def fetch(
+        self,
+        grid: CellGrid,
+        run_id: str | None = None,
+        *,
+        wider: CellGrid | None = None,
+        retry_failed: bool = False,
+        progress: ProgressCallback | None = None,
+        pause: Callable[[float], object] | None = None,
+    ) -> FetchStream:
+        """A fetch of what is missing of ``grid``; iterate to run it, committing each item."""
+        return FetchStream(
+            self.market,
+            self.sources,
+            self.quota,
+            grid,
+            run_id=run_id,
+            wider=wider,
+            retry_failed=retry_failed,
+            retry_failed_after=timedelta(hours=self.settings.retry_failed_hours),
+            progress=progress,
+            pause=pause,
+        )
+
+    def write_fetch(self, batches: Sequence[FetchBatch], run_id: str | None = None) -> WriteReport:
+        """Commit batches in one transaction."""
+        return writers.write_fetch(self.db, batches, run_id)
+
+    # ---- judge and aggregate ----
+
+    def validate(self, grid: CellGrid) -> Iterator[ValidatedBatch]:
+        """Validated prices of ``grid``, a batch at a time."""
+        return validate_cells(
+            self.db, grid, self.clock, self.capabilities, Level(self.settings.validation_level)
+        )
+
+    def write_validated(self, batch: ValidatedBatch) -> WriteReport:
+        """Commit a validated batch, and the weeks and months it touches, in one transaction."""
+        return writers.write_validated(self.db, batch)
+
+    def refresh_periods(self, grid: CellGrid, period: Period) -> int:
+        """Derive the weeks or months of ``grid`` again; the number of rows that changed."""
+        return writers.recompute_periods(self.db, grid, period)
+
+    def refresh_indicators(self, grid: CellGrid) -> int:
+        """Derive returns and volatility of ``grid`` again; the number of rows that changed."""
+        return refresh_indicators(self.db, grid)
+
+    def refresh_catalog(self, run_id: str | None = None) -> CatalogReport:
+        """Learn the market's symbols from a source that can list them."""
+        return refresh_catalog(self.market, self.sources, run_id)
+
+    # ---- look ----
+
+    def coverage(self, grid: CellGrid) -> CoverageReport:
+        """The states of the cells of ``grid``."""
+        return CoverageReport(grid, ledger.states(self.db, grid), ledger.reasons(self.db, grid))
+
+    def close(self) -> None:
+        """Close connections; sources keep no state of their own."""
+        for source in self.__dict__.get("sources", {}).values():
+            source.close()
+        if "db" in self.__dict__:
+            self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,135 @@
+"""``open_store``: prices for Python users, adjusted on read.
+
+Belongs here: the public reading API. Does not: SQL (storage/readers.py), adjustment
+(domain/corporate_actions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from stock_platform.domain.bars import Adjust, Interval
+from stock_platform.domain.corporate_actions import apply_adjustments
+from stock_platform.domain.errors import InputError
+from stock_platform.domain.symbols import parse_symbol
+from stock_platform.settings import load_settings
+from stock_platform.storage import assets as catalog
+from stock_platform.storage import readers
+from stock_platform.storage.connection import Database
+
+PERIODS = {"1wk": "weekly", "1mo": "monthly"}
+
+
+class Store:
+    """Prices, corporate actions and coverage of one database. Use as a context manager."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def prices(
+        self,
+        tickers: str | Iterable[str],
+        start: date | str | None = None,
+        end: date | str | None = None,
+        *,
+        adjust: str = "none",
+        interval: str = "1d",
+    ) -> pl.DataFrame:
+        """Validated prices, by ticker and then by time.
+
+        Args:
+            tickers: one ticker or several, in any common spelling.
+            start: first session; None is the first there is.
+            end: last session, inclusive; None is the last there is.
+            adjust: "none" as traded, "splits", or "all" (splits and dividends, CRSP-style).
+            interval: a bar's length: 1m, 5m, 15m, 1h or 1d; or 1wk, 1mo.
+
+        Returns:
+            Columns ticker, ts (UTC, bar start), session (exchange's local date), open,
+            high, low, close, volume, vwap, source, flags. Weekly and monthly bars have
+            period (first calendar day), sessions and last_session instead of ts, vwap,
+            source and flags, and session is the period's last session.
+
+        Raises:
+            InputError: an unknown ticker, inverted dates, an interval or adjustment that
+                does not exist.
+        """
+        wanted = [tickers] if isinstance(tickers, str) else list(tickers)
+        mode = Adjust.parse(adjust)
+        first, last = as_date("start", start), as_date("end", end)
+        if first and last and first > last:
+            raise InputError("start", str(first), f"use a date up to the end, {last}")
+        ids = self._resolve(wanted)
+        names = pl.DataFrame(
+            {"asset_id": list(ids.values()), "ticker": list(ids.keys())},
+            schema={"asset_id": pl.Int32(), "ticker": pl.String()},
+        ).unique("asset_id", keep="first", maintain_order=True)
+        asset_ids = names["asset_id"].to_list()
+        if interval in PERIODS:
+            frame = readers.periods(self._db, asset_ids, PERIODS[interval], first, last)
+            order = "period"
+        else:
+            bar = Interval.parse(interval)
+            frame = readers.prices(self._db, asset_ids, first, last, bar)
+            order = "ts"
+        if mode is not Adjust.NONE:
+            frame = apply_adjustments(
+                frame,
+                readers.splits(self._db, asset_ids),
+                readers.dividends(self._db, asset_ids),
+                mode,
+                closes=readers.closes_before_dividends(self._db, asset_ids),
+            )
+        return (
+            frame.join(names, on="asset_id")
+            .sort("ticker", order)
+            .select("ticker", pl.exclude("ticker", "asset_id", "interval"))
+        )
+
+    def _resolve(self, tickers: list[str]) -> dict[str, int]:
+        if not tickers:
+            raise InputError("tickers", tickers, "name at least one ticker")
+        canonical = [parse_symbol(t).ticker for t in tickers]
+        found = catalog.resolve(self._db, canonical)
+        for ticker in canonical:
+            if ticker not in found:
+                near = catalog.similar(self._db, ticker)
+                hint = f"; did you mean {', '.join(near)}?" if near else ""
+                raise InputError("ticker", ticker, f"use a ticker that is in the database{hint}")
+        return {t: found[t] for t in canonical}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def as_date(parameter: str, value: date | str | None) -> date | None:
+    """A date from ISO text. Raises InputError."""
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise InputError(parameter, value, "use a date like 2024-01-31") from None
+
+
+def open_store(url: str | None = None) -> Store:
+    """The store at ``url``, or at this process's ``DATABASE_URL`` or embedded server."""
+    settings = load_settings(**({"database_url": url} if url else {}))
+    return Store(Database(settings.resolve_database_url()))

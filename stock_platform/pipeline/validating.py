@@ -1,0 +1,62 @@
+"""From raw quotes to validated prices, a bounded chunk at a time.
+
+Belongs here: reading a chunk's raw rows and actions and having the domain judge them.
+Does not: rules (domain/validation), fetching, writing (the consumer commits each batch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from stock_platform.domain.batches import ValidatedBatch
+from stock_platform.domain.calendar import get_calendar
+from stock_platform.domain.capabilities import Capabilities
+from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.clock import Clock
+from stock_platform.domain.validation import Level, choose
+from stock_platform.storage import assets as catalog
+from stock_platform.storage import readers
+from stock_platform.storage.connection import Database
+
+CELLS_PER_BATCH = 100_000
+
+
+def validate_cells(
+    db: Database,
+    grid: CellGrid,
+    clock: Clock,
+    sources: Mapping[str, Capabilities],
+    level: Level,
+) -> Iterator[ValidatedBatch]:
+    """Judge every raw quote of ``grid``; one batch per about 100,000 cells.
+
+    Sources are preferred in the order of their capabilities' ``preference``.
+    """
+    preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
+    for part in grid.row_chunks(CELLS_PER_BATCH):
+        cells = part.trimmed()
+        raw = readers.raw(db, cells)
+        ids = cells.assets.tolist()
+        verdict = choose(
+            raw,
+            splits=readers.splits(db, ids),
+            preference=preference,
+            sessions=session_table(db, cells),
+            now=clock.now(),
+            level=level,
+            float32=[c.source for c in sources.values() if any(e.float32 for e in c.endpoints)],
+        )
+        yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined)
+
+
+def session_table(db: Database, cells: CellGrid) -> pl.DataFrame:
+    """The calendar of each asset's sessions: asset_id, session, opens, closes (UTC)."""
+    assets = catalog.by_id(db, cells.assets.tolist()).select("asset_id", "calendar")
+    first, last = cells.sessions[0].astype(object), cells.sessions[-1].astype(object)
+    tables = [
+        get_calendar(name).table(first, last).with_columns(pl.lit(name).alias("calendar"))
+        for name in assets["calendar"].unique().sort()
+    ]
+    return assets.join(pl.concat(tables), on="calendar").drop("calendar")

@@ -1,0 +1,78 @@
+"""Which sources are on, built from settings.
+
+Belongs here: turning settings into sources. Does not: what a source can do
+(sources/<vendor>/config.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stock_platform.domain.capabilities import Capabilities, Limit
+from stock_platform.domain.clock import Clock
+from stock_platform.domain.errors import InputError, one_of
+from stock_platform.settings import Settings
+from stock_platform.sources.base import Source
+from stock_platform.sources.http import HttpOptions
+from stock_platform.sources.quota import Quota
+from stock_platform.sources.registry import SOURCES, build, spec_of
+from stock_platform.sources.spec import Setup
+
+
+def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
+    """The capabilities under a clock that runs ``rate`` times as fast (a sandbox's)."""
+    limits = tuple(Limit(x.calls, x.seconds / rate, x.zone) for x in capabilities.limits)
+    return replace(capabilities, limits=limits)
+
+
+def build_sources(settings: Settings, quota: Quota, clock: Clock) -> dict[str, Source]:
+    """The sources that are switched on and have what they need, by name, best first.
+
+    Raises:
+        InputError: ``STOCK_PLATFORM_SOURCES`` names an unknown source, or a source's own
+            settings are not allowed.
+    """
+    built = {}
+    for name in settings.sources:
+        if name not in SOURCES:
+            raise InputError("STOCK_PLATFORM_SOURCES", name, one_of(SOURCES))
+        if lacks(name, settings) is None:
+            built[name] = build_source(name, settings, quota, clock)
+    return dict(sorted(built.items(), key=lambda item: item[1].capabilities.preference))
+
+
+def build_source(name: str, settings: Settings, quota: Quota, clock: Clock) -> Source:
+    """One source by name, whether it is switched on or not.
+
+    Raises:
+        InputError: an unknown source; or it lacks something, named by its variable.
+    """
+    spec = spec_of(name)
+    missing = lacks(name, settings)
+    if missing is not None:
+        raise InputError(missing, "", f"set it to use the source {name}")
+    return build(
+        Setup(
+            capabilities=scale_limits(spec.capabilities, settings.clock_rate),
+            quota=quota,
+            clock=clock,
+            key=settings.key(name),
+            base_url=settings.base_url(name),
+            http=HttpOptions(
+                user_agent=settings.user_agent,
+                cache_dir=settings.cache_dir,
+                max_wait=settings.max_wait_seconds,
+            ),
+            options=settings.source_options(name),
+        )
+    )
+
+
+def lacks(name: str, settings: Settings) -> str | None:
+    """The variable a source cannot do without and that is not set, or None."""
+    variable = spec_of(name).capabilities.needs_key
+    if variable is not None and not settings.key(name):
+        return variable
+    if name == "files" and not settings.files_path:
+        return "STOCK_PLATFORM_FILES_PATH"
+    return None
