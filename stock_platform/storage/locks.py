@@ -1,0 +1,66 @@
+"""Who may write which cells: advisory locks, taken in one order by every writer.
+
+Belongs here: the locks of writing transactions. Does not: claims on calls (claims.py),
+quotas (quota.py), migrations (migrate.py).
+
+A writer locks the shards of its assets (32 at the most, so that a transaction never needs
+many locks), kinds in the order below and shards ascending. So two writers of the same cells
+take turns, none can deadlock, and a plain INSERT after an anti-join is safe. The statement
+that locks is one of its own: under READ COMMITTED, which the transaction is set to, the next
+statement sees what the previous holder committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from psycopg import sql
+
+from stock_platform.domain.coverage import SHARDS
+from stock_platform.storage.frames import Connection, ints, run
+
+_NAMESPACE = 0x57_0C  # first key of pg_advisory_xact_lock(int, int), with the kind added
+_ASSET_LESS = SHARDS  # rows that belong to no asset
+
+
+class Kind(IntEnum):
+    """What is written. A transaction that needs several takes them in this order."""
+
+    CATALOG = 0
+    RAW = 1
+    VALIDATED = 2
+    INDICATORS = 3
+
+
+def begin(connection: Connection) -> None:
+    """Set the transaction up for writing; must be its first statement.
+
+    Joins of this package's writes are between lists of thousands, of which the planner knows
+    nothing where a table has just been filled: nested loops then take minutes.
+    """
+    connection.execute(
+        "set transaction isolation level read committed; "
+        "set local enable_nestloop = off; set local jit = off"
+    )
+
+
+def lock_catalog(connection: Connection) -> None:
+    """Keep other writers of the asset catalog out until the transaction ends."""
+    _lock(connection, Kind.CATALOG, [0])
+
+
+def lock_assets(connection: Connection, kind: Kind, asset_ids: Iterable[int | None]) -> None:
+    """Keep other writers of these assets' shards out until the transaction ends."""
+    shards = {_ASSET_LESS if a is None else a % SHARDS for a in asset_ids}
+    _lock(connection, kind, sorted(shards))
+
+
+def _lock(connection: Connection, kind: Kind, keys: list[int]) -> None:
+    if keys:
+        run(
+            connection,
+            sql.SQL("select pg_advisory_xact_lock({}, k) from unnest({}) as k").format(
+                sql.Literal(_NAMESPACE + int(kind)), ints(keys)
+            ),
+        )

@@ -1,0 +1,395 @@
+"""Reading: every question to the tables of prices, actions and records, answered in polars.
+
+Belongs here: queries and their frames. Does not: adjustment (domain/corporate_actions.py), the
+ledger (ledger.py), the catalog (assets.py).
+
+Stamps are UTC at the bar's start; prices are in the asset's currency, as stored. Frames come by
+COPY; rows are ordered by the key unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from psycopg import sql
+
+from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, VALIDATED_PRICES, Interval
+from stock_platform.domain.batches import QUARANTINE
+from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
+from stock_platform.domain.errors import InputError, one_of
+from stock_platform.storage import periods as _periods
+from stock_platform.storage.connection import Database
+from stock_platform.storage.digest import content_hash
+from stock_platform.storage.frames import LIST_SEPARATOR, ints, read
+
+__all__ = [
+    "CLOSES",
+    "FETCH_LOG",
+    "INDICATORS",
+    "SUMMARY",
+    "closes_before_dividends",
+    "content_hash",
+    "dividends",
+    "fetch_log",
+    "fetch_summary",
+    "indicators",
+    "latest",
+    "monthly",
+    "periods",
+    "prices",
+    "quarantined",
+    "raw",
+    "splits",
+    "weekly",
+]
+
+PERIOD_PRICES = _periods.PERIOD_PRICES
+
+RAW_WITH_CALL: dict[str, pl.DataType] = {**RAW_QUOTES, "fetch_id": pl.Int64()}
+
+INDICATORS: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "session": pl.Date(),
+    "simple_return": pl.Float64(),
+    "log_return": pl.Float64(),
+    "volatility_21": pl.Float64(),
+    "volatility_63": pl.Float64(),
+}
+
+CLOSES: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "ex_date": pl.Date(),
+    "close": pl.Float64(),
+}
+
+FETCH_LOG: dict[str, pl.DataType] = {
+    "fetch_id": pl.Int64(),
+    "source": pl.String(),
+    "endpoint": pl.String(),
+    "tile": pl.String(),
+    "status": pl.String(),
+    "http_status": pl.Int64(),
+    "requests": pl.Int64(),
+    "rows": pl.Int64(),
+    "latency_ms": pl.Int64(),
+    "cached": pl.Boolean(),
+    "error": pl.String(),
+    "run_id": pl.String(),
+    "started_at": UTC_STAMP,
+    "finished_at": UTC_STAMP,
+}
+
+SUMMARY: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "status": pl.String(),
+    "calls": pl.Int64(),
+    "requests": pl.Int64(),
+    "cached": pl.Int64(),
+    "rows": pl.Int64(),
+    "latency_ms": pl.Float64(),
+    "first": UTC_STAMP,
+    "last": UTC_STAMP,
+}
+
+QUARANTINED: dict[str, pl.DataType] = {
+    "stage": pl.String(),
+    **QUARANTINE,
+    "fetch_id": pl.Int64(),
+    "quarantined_at": UTC_STAMP,
+}
+
+_PAD = timedelta(days=2)
+
+
+def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
+    """The raw quotes of the grid's cells, of every source: RAW_QUOTES and fetch_id."""
+    grid = grid.trimmed()
+    if not grid:
+        return pl.DataFrame(schema=RAW_WITH_CALL)
+    first, last = grid.sessions[0].astype(object), grid.sessions[-1].astype(object)
+    with db.connect() as connection:
+        frame = read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.raw_quotes r where {} and r.interval = {} and {} "
+                "order by r.asset_id, r.interval, r.source, r.ts"
+            ).format(
+                _columns(RAW_WITH_CALL),
+                sql.SQL("r.asset_id = any({})").format(ints(grid.assets)),
+                sql.Literal(str(grid.interval)),
+                _between(first, last),
+            ),
+            RAW_WITH_CALL,
+        )
+    if grid.mask.all() and len(grid.sessions) == (last - first).days + 1:
+        return frame
+    return frame.join(
+        grid.to_frame(), on=["asset_id", "session"], how="semi", maintain_order="left"
+    )
+
+
+def prices(
+    db: Database,
+    asset_ids: Sequence[int],
+    start: date | None = None,
+    end: date | None = None,
+    interval: Interval = Interval.DAY,
+) -> pl.DataFrame:
+    """Validated prices as traded, sessions start..end inclusive (None: all): VALIDATED_PRICES."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.validated_prices r where {} and r.interval = {} and {} "
+                "order by r.asset_id, r.ts"
+            ).format(
+                _columns(VALIDATED_PRICES),
+                sql.SQL("r.asset_id = any({})").format(ints(list(asset_ids))),
+                sql.Literal(str(interval)),
+                _between(start, end),
+            ),
+            VALIDATED_PRICES,
+        )
+
+
+def latest(
+    db: Database,
+    asset_ids: Sequence[int],
+    interval: Interval = Interval.DAY,
+    as_of: date | None = None,
+) -> pl.DataFrame:
+    """The last validated price of each asset, up to a session where given: VALIDATED_PRICES.
+
+    Assets without a price are left out.
+    """
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from unnest({}) as a(id) cross join lateral ("
+                "select * from stocks.validated_prices r where r.asset_id = a.id "
+                "and r.interval = {} and {} order by r.ts desc limit 1) as r order by r.asset_id"
+            ).format(
+                _columns(VALIDATED_PRICES),
+                ints(sorted(set(asset_ids))),
+                sql.Literal(str(interval)),
+                _between(None, as_of),
+            ),
+            VALIDATED_PRICES,
+        )
+
+
+def splits(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
+    """The splits in force, one an asset and day: SPLITS."""
+    return _actions(db, sql.SQL("splits_in_force"), asset_ids, SPLITS)
+
+
+def dividends(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
+    """The dividends in force as paid, one an asset and day: DIVIDENDS."""
+    return _actions(db, sql.SQL("dividends_in_force"), asset_ids, DIVIDENDS)
+
+
+def closes_before_dividends(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
+    """The last close before each dividend, as traded: CLOSES.
+
+    A dividend's factor needs it even where the prices asked for begin on the ex-date.
+    Dividends with no price before them are left out.
+    """
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select d.asset_id, d.ex_date, p.close "
+                "from stocks.dividends_in_force d cross join lateral ("
+                "select p.close from stocks.validated_prices p "
+                "where p.asset_id = d.asset_id and p.interval = '1d' and p.session < d.ex_date "
+                "and p.ts < d.ex_date + 2 order by p.ts desc limit 1) p "
+                "where d.asset_id = any({}) order by d.asset_id, d.ex_date"
+            ).format(ints(list(asset_ids))),
+            CLOSES,
+        )
+
+
+def periods(
+    db: Database,
+    asset_ids: Sequence[int],
+    period: str,
+    start: date | None = None,
+    end: date | None = None,
+) -> pl.DataFrame:
+    """Weekly or monthly prices with a session in start..end: PERIOD_PRICES, session added.
+
+    ``period`` is the first calendar day, and prices are in the basis of ``last_session``, which
+    ``session`` repeats.
+
+    Raises:
+        InputError: ``period`` is neither weekly nor monthly.
+    """
+    if period not in ("weekly", "monthly"):
+        raise InputError("period", period, one_of(_periods.PERIODS))
+    condition = sql.SQL("r.asset_id = any({}) and {} and {}").format(
+        ints(list(asset_ids)),
+        sql.SQL("r.last_session >= {}").format(sql.Literal(start)) if start else _ANY,
+        sql.SQL("r.first_session <= {}").format(sql.Literal(end)) if end else _ANY,
+    )
+    with db.connect() as connection:
+        frame = _periods.read_periods(
+            connection, "weekly" if period == "weekly" else "monthly", condition
+        )
+    return frame.with_columns(pl.col("last_session").alias("session"))
+
+
+def weekly(db: Database, asset_ids: Sequence[int], **span: date | None) -> pl.DataFrame:
+    """See ``periods``."""
+    return periods(db, asset_ids, "weekly", **span)
+
+
+def monthly(db: Database, asset_ids: Sequence[int], **span: date | None) -> pl.DataFrame:
+    """See ``periods``."""
+    return periods(db, asset_ids, "monthly", **span)
+
+
+def indicators(
+    db: Database, asset_ids: Sequence[int], start: date | None = None, end: date | None = None
+) -> pl.DataFrame:
+    """Returns and volatility of sessions start..end: INDICATORS."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.indicators r where r.asset_id = any({}) and {} and {} "
+                "order by r.asset_id, r.session"
+            ).format(
+                _columns(INDICATORS),
+                ints(list(asset_ids)),
+                sql.SQL("r.session >= {}").format(sql.Literal(start)) if start else _ANY,
+                sql.SQL("r.session <= {}").format(sql.Literal(end)) if end else _ANY,
+            ),
+            INDICATORS,
+        )
+
+
+def fetch_log(
+    db: Database,
+    *,
+    run_id: str | None = None,
+    since: datetime | None = None,
+    limit: int = 1_000,
+) -> pl.DataFrame:
+    """The latest calls, the last one first: FETCH_LOG."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.fetch_log r where {} order by r.fetch_id desc limit {}"
+            ).format(_columns(FETCH_LOG), _calls(run_id, since), sql.Literal(limit)),
+            FETCH_LOG,
+        )
+
+
+def fetch_summary(
+    db: Database, *, run_id: str | None = None, since: datetime | None = None
+) -> pl.DataFrame:
+    """Calls by source and status: SUMMARY; ``cached`` counts answers from the cache."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select source, status, count(*), sum(requests), count(*) filter (where cached), "
+                "sum(rows), avg(latency_ms)::float8, min(started_at) at time zone 'UTC', "
+                "max(finished_at) at time zone 'UTC' from stocks.fetch_log r where {} "
+                "group by source, status order by source, status"
+            ).format(_calls(run_id, since)),
+            SUMMARY,
+        )
+
+
+def quarantined(
+    db: Database,
+    asset_ids: Sequence[int] | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    limit: int = 10_000,
+) -> pl.DataFrame:
+    """Rows put aside, the latest first: QUARANTINED; ``row`` is JSON text."""
+    conditions = [_ANY]
+    if asset_ids is not None:
+        conditions.append(sql.SQL("r.asset_id = any({})").format(ints(list(asset_ids))))
+    if start is not None:
+        conditions.append(sql.SQL("r.session >= {}").format(sql.Literal(start)))
+    if end is not None:
+        conditions.append(sql.SQL("r.session <= {}").format(sql.Literal(end)))
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.quarantine r where {} "
+                "order by r.quarantined_at desc, r.quarantine_id limit {}"
+            ).format(_columns(QUARANTINED), sql.SQL(" and ").join(conditions), sql.Literal(limit)),
+            QUARANTINED,
+        )
+
+
+_ANY: sql.Composed = sql.SQL("true").format()
+
+
+def _columns(schema: dict[str, pl.DataType]) -> sql.Composed:
+    return sql.SQL(", ").join([_column(name, kind) for name, kind in schema.items()])
+
+
+def _column(name: str, kind: Any) -> sql.Composed:
+    column = sql.Identifier("r", name)
+    if kind == UTC_STAMP:
+        return sql.SQL("{} at time zone 'UTC'").format(column)
+    if kind == pl.Boolean():
+        return sql.SQL("{}::text").format(column)
+    if isinstance(kind, pl.List):
+        return sql.SQL("array_to_string({}, {})").format(column, sql.Literal(LIST_SEPARATOR))
+    return sql.SQL("{}").format(column)
+
+
+def _between(start: date | None, end: date | None) -> sql.Composed:
+    """Sessions start..end; bounds on ts besides, which is what is indexed and partitioned."""
+    parts: list[sql.Composable] = [_ANY]
+    if start is not None:
+        parts.append(sql.SQL("r.session >= {}").format(sql.Literal(start)))
+        parts.append(sql.SQL("r.ts >= {}").format(sql.Literal(_midnight(start, -_PAD))))
+    if end is not None:
+        parts.append(sql.SQL("r.session <= {}").format(sql.Literal(end)))
+        parts.append(sql.SQL("r.ts <= {}").format(sql.Literal(_midnight(end, _PAD))))
+    return sql.SQL(" and ").join(parts)
+
+
+def _midnight(day: date, shift: timedelta) -> datetime:
+    """Midnight in UTC, moved within what a datetime can be."""
+    try:
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + shift
+    except OverflowError:
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _calls(run_id: str | None, since: datetime | None) -> sql.Composed:
+    parts: list[sql.Composable] = [_ANY]
+    if run_id is not None:
+        parts.append(sql.SQL("r.run_id = {}").format(sql.Literal(run_id)))
+    if since is not None:
+        parts.append(sql.SQL("r.finished_at >= {}").format(sql.Literal(since)))
+    return sql.SQL(" and ").join(parts)
+
+
+def _actions(
+    db: Database, view: sql.SQL, asset_ids: Sequence[int], schema: dict[str, pl.DataType]
+) -> pl.DataFrame:
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.{} r where r.asset_id = any({}) "
+                "order by r.asset_id, r.ex_date"
+            ).format(_columns(schema), view, ints(list(asset_ids))),
+            schema,
+        )
