@@ -13,8 +13,9 @@ from stock_platform.domain.capabilities import Capabilities
 from stock_platform.domain.clock import Clock, SystemClock
 from stock_platform.domain.errors import InputError
 from stock_platform.sources.base import Source
-from stock_platform.sources.http import HttpClient, HttpOptions, Secrets
+from stock_platform.sources.http import HttpClient
 from stock_platform.sources.quota import Quota
+from stock_platform.sources.transport import HttpOptions, Secrets
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from stock_platform.domain.symbols import (
     to_vendor,
 )
 from stock_platform.sources.base import Answer
-from stock_platform.sources.http import Call, HttpClient, Secrets
+from stock_platform.sources.http import Call, HttpClient
 from stock_platform.sources.payload import closing, trading_hours
 from stock_platform.sources.polygon.config import (
     BARS_PER_PAGE,
@@ -34,6 +34,7 @@ from stock_platform.sources.polygon.config import (
 )
 from stock_platform.sources.polygon.parse import Page, parse_grouped, parse_range
 from stock_platform.sources.spec import Setup, SourceSpec
+from stock_platform.sources.transport import Secrets
 
 US_MARKET = "XNYS"
 MULTIPLIER = {
