@@ -1,7 +1,7 @@
 """Reading Yahoo's v8 chart: bytes to bars, or an error.
 
-Belongs here: the meaning of the answer's envelope, its bars, and its own clock. Does not:
-splits and dividends (events.py), asking (client.py). Pure: ``now`` is passed in.
+Belongs here: the bars. Does not: errors (envelope.py), the exchange's clock (place.py), splits
+and dividends (events.py), asking (client.py). Pure: ``now`` is passed in.
 
 Units and stamps, as documented by use (https://finance.yahoo.com has no reference):
 
@@ -21,37 +21,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from stock_platform.domain.bars import PARSED_BARS, PRICE_COLUMNS, Interval, conform
-from stock_platform.domain.errors import (
-    InputError,
-    Malformed,
-    NoData,
-    NotEntitled,
-    RateLimited,
-    SourceError,
-    Unavailable,
-    UnknownSymbol,
-)
+from stock_platform.domain.errors import InputError, Malformed, NoData, UnknownSymbol
 from stock_platform.domain.symbols import from_vendor
 from stock_platform.sources.payload import (
     as_list,
     as_mapping,
-    excerpt,
     instant,
     number,
     openings,
-    read_json,
     rejected_frame,
     rejected_row,
-    trading_hours,
 )
 from stock_platform.sources.yahoo.config import NAME
+from stock_platform.sources.yahoo.envelope import check_text, result_of
 from stock_platform.sources.yahoo.events import Money, read_dividends, read_splits
+from stock_platform.sources.yahoo.place import Place, read_stamp
 
 QUOTE = (*PRICE_COLUMNS, "volume")
 LENGTH = {
@@ -62,8 +51,6 @@ LENGTH = {
     Interval.DAY: timedelta(days=1),
 }
 SAME_GRANULARITY = {"60m": "1h"}
-OVER_FOR_SURE = timedelta(days=3)
-LAST_MINUTE = (23, 59)
 
 
 @dataclass(frozen=True)
@@ -95,13 +82,13 @@ def parse_chart(
     Raises:
         UnknownSymbol, NoData, NotEntitled, RateLimited, Unavailable, Malformed.
     """
-    _check_text(status, body)
-    result = _result(status, body, symbol)
+    check_text(status, body)
+    result = result_of(status, body, symbol)
     meta = as_mapping(NAME, result.get("meta"), "chart.result[0].meta")
     _check_granularity(meta, interval)
     _check_symbol(meta.get("symbol"), symbol)
     money = Money.of(meta.get("currency"))
-    where = _Place.of(meta, calendar, now)
+    where = Place.of(meta, calendar, now)
     stamps = as_list(NAME, result.get("timestamp"), "timestamp")
     if not stamps:
         if meta.get("currency") is None and meta.get("firstTradeDate") is None:
@@ -125,61 +112,6 @@ def parse_chart(
     )
 
 
-# ---- errors ----
-
-
-def _check_text(status: int, body: bytes) -> None:
-    """Raise for the refusals that come as plain text, whatever their status."""
-    if status == 999:
-        raise RateLimited(NAME, f"too many calls: {excerpt(body) or 'HTTP 999'}")
-    start = body[:300].lstrip()
-    if start.startswith(b"{"):
-        return
-    said = excerpt(start)
-    if "too many requests" in said.lower():
-        raise RateLimited(NAME, f"too many calls: {said}")
-    if status >= 400:
-        raise _error_of(status, "", said, "")
-
-
-def _result(status: int, body: bytes, symbol: str) -> Mapping[str, object]:
-    document = as_mapping(NAME, read_json(NAME, body), "the answer")
-    envelope = document.get("chart") or document.get("finance")
-    if envelope is None:
-        if status >= 400:
-            raise _error_of(status, "", excerpt(body), symbol)
-        raise Malformed(NAME, f"no chart in the answer: {excerpt(body)}")
-    chart = as_mapping(NAME, envelope, "chart")
-    error = chart.get("error")
-    if error is not None:
-        said = error if isinstance(error, dict) else {"description": str(error)}
-        code, description = str(said.get("code") or ""), str(said.get("description") or "")
-        raise _error_of(status, code, description, symbol)
-    results = as_list(NAME, chart.get("result"), "chart.result")
-    if not results or status >= 400:
-        raise _error_of(status, "", excerpt(body), symbol)
-    return as_mapping(NAME, results[0], "chart.result[0]")
-
-
-def _error_of(status: int, code: str, description: str, symbol: str) -> SourceError:
-    """The error that a status and Yahoo's code and words stand for."""
-    said = description or code or f"HTTP {status}"
-    word, low = code.lower(), said.lower()
-    if "too many requests" in word or "too many requests" in low:
-        return RateLimited(NAME, f"too many calls: {said}")
-    if status == 404 or word == "not found" or "symbol may be delisted" in low:
-        return UnknownSymbol(NAME, symbol, said) if symbol else Malformed(NAME, said)
-    if "data doesn't exist" in low or "not available for" in low or status == 422:
-        return NoData(NAME, said)
-    if status in (401, 403) or word in ("unauthorized", "forbidden"):
-        return NotEntitled(NAME, said)
-    if "internal" in word or "unavailable" in word or "timeout" in word or status >= 500:
-        return Unavailable(NAME, said)
-    if status >= 400:
-        return Malformed(NAME, f"the request was refused with HTTP {status}: {said}")
-    return Malformed(NAME, f"an error without a known meaning: {code} {said}".strip())
-
-
 def _check_granularity(meta: Mapping[str, object], interval: Interval) -> None:
     served = meta.get("dataGranularity")
     if served is None:
@@ -201,112 +133,8 @@ def _check_symbol(given: object, symbol: str) -> None:
         raise Malformed(NAME, f"asked for {symbol}, was given {given}")
 
 
-# ---- where and when ----
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The exchange as the answer describes it, and its clock.
-
-    Attributes:
-        market_time: of the last trade. opens, closes: of the session the vendor takes for
-            the current one.
-    """
-
-    zone: tzinfo
-    calendar: str
-    now: datetime
-    market_time: datetime | None
-    opens: datetime | None
-    closes: datetime | None
-
-    @classmethod
-    def of(cls, meta: Mapping[str, object], calendar: str, now: datetime) -> _Place:
-        periods = meta.get("currentTradingPeriod")
-        regular = periods.get("regular") if isinstance(periods, dict) else None
-        period = regular if isinstance(regular, dict) else {}
-        zone, closes = _zone(meta), _stamp(period.get("end"))
-        if closes is not None:
-            local = closes.astimezone(zone)
-            if (local.hour, local.minute) == LAST_MINUTE:  # round the clock: to midnight
-                closes += timedelta(seconds=60 - local.second)
-        return cls(
-            zone=zone,
-            calendar=calendar,
-            now=now,
-            market_time=_stamp(meta.get("regularMarketTime")),
-            opens=_stamp(period.get("start")),
-            closes=closes,
-        )
-
-    def session(self, at: datetime) -> date:
-        """The exchange's local date."""
-        return at.astimezone(self.zone).date()
-
-    def over(self, session: date) -> bool:
-        """Whether a session had ended when the vendor answered, by all clocks there are."""
-        if self.opens is not None and self.closes is not None:
-            current = self.session(self.opens) == session and self.closes > self.opens
-            if current:
-                traded = self.market_time is None or self.market_time >= self.closes
-                return traded and self.now >= self.closes
-        if session < self.session(self.now) - OVER_FOR_SURE:
-            return True
-        hours = trading_hours(session, self.calendar)
-        if hours is not None:
-            return self.now >= hours[1]
-        return self.session(self.now) > session
-
-    def live(self, at: datetime, usual: set[tuple[int, int]]) -> bool:
-        """Whether a daily bar is not final; ``usual`` are the other bars' times of day."""
-        session = self.session(at)
-        if not self.over(session):
-            return True
-        if self.market_time is None or session != self.session(self.market_time):
-            return False
-        return self.time_of_day(at) not in usual and not self.opening(at)
-
-    def opening(self, at: datetime) -> bool:
-        """Whether a stamp is where daily bars are stamped."""
-        local = self.time_of_day(at)
-        if at.second == 0 and local == (0, 0):
-            return True
-        if self.opens is not None and local == self.time_of_day(self.opens):
-            return at.second == self.opens.second
-        session = self.session(at)
-        return openings([session], self.calendar)[session] == at
-
-    def time_of_day(self, at: datetime) -> tuple[int, int]:
-        local = at.astimezone(self.zone)
-        return local.hour, local.minute
-
-
-def _zone(meta: Mapping[str, object]) -> tzinfo:
-    name = meta.get("exchangeTimezoneName")
-    if isinstance(name, str) and name:
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            pass  # a name we do not know: the offset says as much for recent bars
-    try:
-        offset = number(meta.get("gmtoffset"))
-        if offset is not None:
-            return timezone(timedelta(seconds=offset))
-    except ValueError:
-        pass  # reported just below
-    raise Malformed(NAME, f"no usable time zone in the answer: {name!r}")
-
-
-def _stamp(value: object) -> datetime | None:
-    """An instant of the answer's description; None where there is none to be read."""
-    try:
-        return instant(value)
-    except ValueError:
-        return None
-
-
-def _listed_from(meta: Mapping[str, object], where: _Place, bars: pl.DataFrame) -> date | None:
-    first = _stamp(meta.get("firstTradeDate"))
+def _listed_from(meta: Mapping[str, object], where: Place, bars: pl.DataFrame) -> date | None:
+    first = read_stamp(meta.get("firstTradeDate"))
     if first is None:
         return None
     listed = where.session(first)
@@ -342,7 +170,7 @@ def _rows(
     stamps: Sequence[object],
     quote: Mapping[str, Sequence[object]],
     money: Money,
-    where: _Place,
+    where: Place,
     symbol: str,
     interval: Interval,
 ) -> tuple[list[_Row], list[dict[str, object]], frozenset[date]]:
@@ -391,7 +219,7 @@ def _rows(
     return kept, rejected + doubled, frozenset(unfinished)
 
 
-def _live_minute(at: datetime, last: datetime | None, where: _Place, interval: Interval) -> bool:
+def _live_minute(at: datetime, last: datetime | None, where: Place, interval: Interval) -> bool:
     """Whether an intraday bar is not over, or is the mark that ends the series.
 
     Yahoo ends a series with a row stamped at the market time, the close included: a price
@@ -403,7 +231,7 @@ def _live_minute(at: datetime, last: datetime | None, where: _Place, interval: I
 
 
 def _without_duplicates(
-    rows: list[_Row], where: _Place, symbol: str, interval: Interval
+    rows: list[_Row], where: Place, symbol: str, interval: Interval
 ) -> tuple[list[_Row], list[dict[str, object]]]:
     """One row a bar: the one stamped at the opening, else the last; others are rejected."""
     best: dict[object, _Row] = {}
