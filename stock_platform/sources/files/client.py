@@ -15,10 +15,8 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO, cast
 
 import polars as pl
 
@@ -91,18 +89,18 @@ class FilesSource:
                 )
             )
         wanted = pl.col("session").is_between(tile.start, tile.end)
-        bars = pl.concat([b for b, _ in read]).unique(["symbol", "ts"], keep="first").sort("ts")
-        rejected = pl.concat([r for _, r in read])
-        bars = bars.filter(wanted)
+        bars = pl.concat([a.bars for a in read]).unique(["symbol", "ts"], keep="first")
+        bars = bars.filter(wanted).sort("ts")
+        rejected = pl.concat([a.rejected for a in read])
         rejected = rejected.filter(wanted | pl.col("session").is_null())
         if bars.is_empty() and rejected.is_empty():
             raise NoData(NAME, f"{symbol.ticker}: no rows in {tile.start}..{tile.end}")
-        return Answer(
+        return replace(
+            read[0],
             bars=bars,
-            basis=self.options.basis,
+            splits=pl.concat([a.splits for a in read]).unique("ex_date").sort("ex_date"),
+            dividends=pl.concat([a.dividends for a in read]).unique("ex_date").sort("ex_date"),
             rejected=rejected,
-            currency=self.options.currency,
-            requests=0,
         )
 
     def symbols(self) -> list[str]:
@@ -229,17 +227,16 @@ def read_csv(path: Path) -> pl.DataFrame:
 
 
 def _fault(path: Path, fields: int) -> str | None:
-    """The first line that is not like the header, in words."""
+    """The first line that is not like the header, or not text, in words."""
+    rows = csv.reader(_lines(path), delimiter=_separator(path))
     try:
-        with _open(path) as lines:
-            rows = csv.reader(lines, delimiter=_separator(path))
-            for row in rows:
-                if len(row) > fields:
-                    return f"line {rows.line_num}: {len(row)} fields where the header has {fields}"
+        for row in rows:
+            if len(row) > fields:
+                return f"line {rows.line_num}: {len(row)} fields where the header has {fields}"
     except UnicodeDecodeError as error:
-        return f"not UTF-8 text: {error.reason} at byte {error.start}"
-    except (csv.Error, OSError) as error:
-        return str(error)
+        return f"line {rows.line_num + 1}: not UTF-8 text: {error.reason}"
+    except (csv.Error, OSError, EOFError) as error:
+        return f"line {rows.line_num + 1}: {error}"
     return None
 
 
@@ -260,18 +257,19 @@ def _separator(path: Path) -> str:
 
 def _first_line(path: Path) -> str:
     try:
-        with _open(path) as lines:
-            return next(chain(lines, [""])).strip("\r\n")
+        return next(_lines(path), "").strip("\r\n")
     except UnicodeDecodeError as error:
         raise Malformed(NAME, f"{path.name}: line 1: not UTF-8 text: {error.reason}") from None
-    except OSError as error:
-        raise Malformed(NAME, f"{path.name}: {error.strerror or error}") from None
+    except (OSError, EOFError) as error:
+        raise Malformed(NAME, f"{path.name}: {error}") from None
 
 
-def _open(path: Path) -> TextIO:
-    if path.name.lower().endswith(".gz"):
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file, decoded one by one."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
+        for number, line in enumerate(file):
+            yield line.decode("utf-8" if number else "utf-8-sig")
 
 
 def _lazily(path: Path) -> pl.LazyFrame:

@@ -29,9 +29,11 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "volume": ("volume", "vol", "v"),
     "vwap": ("vwap", "vw"),
     "trades": ("trades", "n"),
+    "split": ("split", "splits", "stock splits"),
+    "dividend": ("dividend", "dividends"),
 }
 NEEDED = ("date", "open", "high", "low", "close")
-NUMBERS = ("open", "high", "low", "close", "volume", "vwap", "trades")
+NUMBERS = ("open", "high", "low", "close", "volume", "vwap", "trades", "split", "dividend")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Belongs here: what a table's columns mean. Does not: opening files (client.py). Pure: works
 on frames.
 
-A table has a column ``line`` besides the file's own: the line of the file, or the row of
+A table has a column ``LINE`` besides the file's own: the line of the file, or the row of
 a Parquet file, counted from 1. Columns may be text (CSV) or typed (Parquet).
 """
 
@@ -17,6 +17,8 @@ import polars as pl
 from stock_platform.domain.bars import PARSED_BARS, UTC_STAMP, Interval, conform
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.errors import Malformed
+from stock_platform.sources.base import Answer
+from stock_platform.sources.files.actions import read_actions
 from stock_platform.sources.files.config import (
     KNOWN_NAMES,
     NAME,
@@ -27,7 +29,7 @@ from stock_platform.sources.files.config import (
 from stock_platform.sources.payload import openings, rejected_frame, rejected_row
 
 NULLS = ("", "nan", "null", "none", "n/a", "#n/a", "na", "-")
-LINE = "line"
+LINE = "__line__"
 
 
 def column_names(header: Sequence[str], options: FilesOptions, file: str) -> dict[str, str]:
@@ -68,11 +70,11 @@ def parse_table(
     symbol: str,
     calendar: str,
     file: str,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The bars of one symbol's rows, and the rows that could not be read.
+) -> Answer:
+    """The bars of one symbol's rows, its actions, and the rows that could not be read.
 
     Args:
-        table: the symbol's rows, with ``line``.
+        table: the symbol's rows, with ``LINE``.
         columns: our name -> the table's.
         options: how to read them.
         symbol: canonical ticker.
@@ -80,14 +82,14 @@ def parse_table(
         file: its name, for messages.
 
     Returns:
-        PARSED_BARS sorted by ts, without duplicates; REJECTED.
+        Bars sorted by ts without duplicates, splits, dividends, rejected rows.
     """
     texts = {ours: theirs for ours, theirs in columns.items() if ours != "symbol"}
     blank = pl.all_horizontal(pl.col(name).is_null() for name in texts.values())
     rows = table.filter(~blank)
     numbers = [n for n in NUMBERS if n in texts]
     typed = rows.with_columns(
-        _when(rows, texts["date"], options, calendar),
+        *_when(rows, texts["date"], options, calendar),
         *(_number(rows, texts[name], options).alias(f"_{name}") for name in numbers),
     ).with_columns(_reasons(texts, numbers))
     good = typed.filter(pl.col("_reasons").list.len() == 0)
@@ -104,7 +106,7 @@ def parse_table(
     doubled = _doubled(stamped, bars, numbers)
     rejected = [
         rejected_row(
-            {k: row[k] for k in (LINE, *texts.values())} | {"file": file},
+            {"file": file, "line": row[LINE]} | {k: row[k] for k in texts.values()},
             *row["_reasons"],
             symbol=symbol,
             session=row["_session"],
@@ -113,7 +115,7 @@ def parse_table(
     ]
     rejected += [
         rejected_row(
-            {k: row[k] for k in (LINE, *numbers)} | {"file": file},
+            {"file": file, "line": row[LINE]} | {k: row[k] for k in numbers},
             f"line {row[LINE]}: another row of the same time, after line {row['first_line']}",
             symbol=symbol,
             ts=row["ts"],
@@ -121,7 +123,16 @@ def parse_table(
         )
         for row in doubled.iter_rows(named=True)
     ]
-    return conform(bars.sort("ts"), PARSED_BARS), rejected_frame(rejected)
+    splits, dividends = read_actions(stamped, symbol, options.basis, options.currency)
+    return Answer(
+        bars=conform(bars.sort("ts"), PARSED_BARS),
+        basis=options.basis,
+        splits=splits,
+        dividends=dividends,
+        rejected=rejected_frame(rejected),
+        currency=options.currency,
+        requests=0,
+    )
 
 
 def _number(table: pl.DataFrame, column: str, options: FilesOptions) -> pl.Expr:
