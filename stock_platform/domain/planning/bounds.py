@@ -77,7 +77,7 @@ def forced(field: Field) -> Forced:
         need = need & ~must
         deep = need & (bits == 0)
         deep_rows = np.flatnonzero(deep.any(axis=1))
-        oldest = deep[deep_rows].argmax(axis=1)
+        oldest = deep[deep_rows].argmax(axis=1) if len(deep_rows) else deep_rows
         for row, first in zip(deep_rows.tolist(), oldest.tolist(), strict=True):
             asset = int(members[row])
             able = 0
@@ -163,11 +163,15 @@ def frontier(graph: Graph) -> tuple[Counts, bool]:
     return np.asarray(np.maximum(rows, 0)), False
 
 
-def raised(rows: Counts, exact: bool, graph: Graph) -> Counts:
+def raised(rows: Counts, graph: Graph, *, exact: bool) -> Counts:
     """A frontier raised by what the graph's spectrum says."""
     if exact:
         return rows
-    return np.asarray(np.maximum(rows, least_touched(graph)[::-1]))
+    rows = np.maximum(rows, least_touched(graph.need)[::-1])
+    # The other way round: rows that are not called have all their cells in columns.
+    spread = least_touched(np.ascontiguousarray(graph.need.T))
+    saved = np.searchsorted(spread, np.arange(len(rows)), side="right") - 1
+    return np.asarray(np.maximum(rows, graph.need.shape[0] - saved))
 
 
 def joined(frontiers: Sequence[Counts]) -> Counts:
@@ -204,7 +208,7 @@ def bounds(field: Field, by: Sequence[Pace], calls: int, finish: float) -> Bound
     found = _bounds(part, joined([rows for rows, _ in frontiers]), by, finish)
     if part.parts and (calls > found.calls_in_time * CLOSE or finish > found.seconds * CLOSE):
         better = [
-            raised(rows, exact, graph)
+            raised(rows, graph, exact=exact)
             for (rows, exact), graph in zip(frontiers, part.parts, strict=True)
         ]
         found = _bounds(part, joined(better), by, finish)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ import numpy.typing as npt
 from stock_platform.domain.cells import Mask
 
 Counts = npt.NDArray[np.int64]
-Reals = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 
 MOST_FLOWS = 20
 """Corners asked for at the most; coarser where there are more."""
@@ -33,10 +32,8 @@ SAMPLE_EDGES = 24
 """Of larger graphs so many edges of every vertex are looked at: enough for a lower bound."""
 SPARSE = 0.15
 """Share of cells below which a sparse matrix is faster."""
-SPECTRUM_MARGIN = 1.01
+NOISE_MARGIN = 1.003
 """On singular values, for what an iteration may have left undone."""
-PROOF_MARGIN = 0.995
-"""On bounds that rest on those."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,28 +164,6 @@ class Graph:
         )
         return codes // columns, codes % columns
 
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """The two largest singular values; for unit weights."""
-        from scipy.sparse import csr_array
-        from scipy.sparse.linalg import svds
-
-        matrix = self.need.astype(np.float32)
-        if min(matrix.shape) < 32:
-            left, values, right = np.linalg.svd(matrix, full_matrices=False)
-            second = values[1] if len(values) > 1 else 0.0
-            return Spectrum.of(left[:, 0], right[0], values[0], second)
-        start = np.ones(min(matrix.shape), dtype=np.float32)
-        start[::2] = 0.5
-        left, values, right = svds(
-            csr_array(matrix) if self.edges < SPARSE * matrix.size else matrix,
-            k=2,
-            tol=1e-3,
-            v0=start,
-        )
-        order = np.argsort(values)[::-1]
-        return Spectrum.of(left[:, order[0]], right[order[0]], values[order[0]], values[order[1]])
-
 
 def _some(table: Mask) -> tuple[Counts, Counts]:
     """SAMPLE_EDGES edges of every row of the table, spread by strides of primes."""
@@ -201,71 +176,58 @@ def _some(table: Mask) -> tuple[Counts, Counts]:
     return np.concatenate(heads), np.concatenate(tails)
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """The leading singular triple and the second value.
+def noise(need: Mask) -> float:
+    """The largest singular value of the matrix less each column's mean."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator, svds
 
-    The vectors' entries stand ascending; ``columns_of`` has them in the graph's order.
-    """
+    matrix = need.astype(np.float32)
+    if min(need.shape) < 32:
+        return float(np.linalg.norm(matrix - matrix.mean(axis=0), 2)) * NOISE_MARGIN
+    sparse = need.mean() < SPARSE
+    table = csr_array(matrix) if sparse else matrix
+    turned = csr_array(table.T) if sparse else matrix.T
 
-    first: float
-    second: float
-    rows: Reals
-    columns: Reals
-    columns_of: Reals
+    def forward(x: Floats) -> Floats:
+        y = table @ x.ravel()
+        return np.asarray(y - y.mean(), dtype=np.float32)
 
-    @classmethod
-    def of(cls, rows: Any, columns: Any, first: float, second: float) -> Spectrum:
-        """The vectors of the largest value have no negative entries (Perron)."""
-        return cls(
-            float(first),
-            float(second) * SPECTRUM_MARGIN,
-            np.sort(np.abs(np.asarray(rows, dtype=np.float64))),
-            np.sort(np.abs(np.asarray(columns, dtype=np.float64))),
-            np.maximum(np.abs(np.asarray(columns, dtype=np.float64)), 1e-12),
-        )
+    def backward(y: Floats) -> Floats:
+        return np.asarray(turned @ (y.ravel() - y.mean()), dtype=np.float32)
+
+    operator = LinearOperator(need.shape, matvec=forward, rmatvec=backward, dtype=np.float32)
+    start = np.random.default_rng(0).standard_normal(min(need.shape)).astype(np.float32)
+    values = svds(operator, k=1, tol=1e-4, v0=start, return_singular_vectors=False)
+    return float(values[0]) * NOISE_MARGIN
 
 
-def least_touched(graph: Graph) -> Counts:
-    """For 0, 1, 2, ... columns omitted, a bound on the rows that have a cell in them.
+def least_touched(need: Mask) -> Counts:
+    """For any 0, 1, 2, ... columns, a bound on the rows that have a cell in one of them.
 
-    For unit weights. Two arguments, both from the spectrum:
+    For columns D let S1 be the sum of their degrees, n the number of rows, and e the noise.
+    The matrix times the indicator of D has the mean S1 / n, and from there the squared
+    distance e^2 |D| at the most. Two arguments follow:
 
-    - Rows S without a cell in the columns D are a hole of the matrix. A hole needs
-      first * u(S) * v(D) <= second * sqrt(|S| |D|), where u and v are the leading vectors'
-      sums over S and D (expander mixing lemma).
+    - Rows S without a cell in D are a hole of the matrix, and a hole needs
+      |S| / (1 - |S| / n) <= (e n / S1)^2 |D| (expander mixing lemma).
     - A union is at least 2/(m+1) S1 - 2/(m(m+1)) S2 for any whole m (Dawson and Sankoff
-      1967), S1 being the degrees' sum and S2 the common rows over pairs; and S1 + 2 S2 is
-      the square of the matrix times the indicator of D.
+      1967), S2 being the common rows over pairs, and S1 + 2 S2 <= S1^2 / n + e^2 |D|. The
+      bound is concave in S1, so it is least at the least or the greatest S1 there can be.
     """
-    lead = graph.spectrum
-    rows, columns = graph.need.shape
-    d = np.arange(columns + 1, dtype=np.float64)
-
-    sums = np.concatenate([[0.0], np.cumsum(lead.rows)])
-    counts = np.arange(1, rows + 1)
-    thin = np.maximum.accumulate(sums[1:] / np.sqrt(counts))
-    least = np.concatenate([[0.0], np.cumsum(lead.columns)])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        limit = np.where(d > 0, lead.second * np.sqrt(d) / (lead.first * least), np.inf)
-    hole = np.searchsorted(thin, np.minimum(limit, 1e18) * (1 + 1e-9), side="right")
-    by_hole = rows - hole
-
-    # Both S1 and the square depend on v(D): S1 >= ratio * v(D), and the square is at most
-    # first^2 v(D)^2 + second^2 (|D| - v(D)^2). With S1 replaced the bound is concave in v(D),
-    # so it is least at the least or the greatest v(D) there can be; the same holds with S1
-    # replaced by the sum of the smallest degrees, whatever v(D) is.
-    degrees = graph.need.sum(axis=0)
-    ratio = float((degrees / lead.columns_of).min())
-    fewest = np.concatenate([[0.0], np.cumsum(np.sort(degrees))])
-    most = np.minimum(np.concatenate([[0.0], np.cumsum(lead.columns[::-1])]), np.sqrt(d))
-    ends = np.stack([np.minimum(least, most), most])
-    squares = (lead.first * ends) ** 2 + lead.second**2 * (d - ends**2)
-    by_pairs = np.zeros(columns + 1)
-    guess = np.floor(squares[0] / np.maximum(ratio * ends[0], 1))
+    rows, columns = need.shape
+    excess = noise(need) ** 2 * np.arange(columns + 1)
+    ascending = np.sort(need.sum(axis=0))
+    touched = np.zeros(columns + 1)
+    fewest = np.concatenate([[0.0], np.cumsum(ascending)])
+    most = np.concatenate([[0.0], np.cumsum(ascending[::-1])])
+    hole = excess[1:] * (rows / fewest[1:]) ** 2
+    touched[1:] = rows - hole / (1 + hole / rows)
+    guess = np.floor(fewest / rows + excess / np.maximum(fewest, 1))
     for m in np.maximum(1, guess + np.array([[-1], [0], [1], [2]])):
-        for single in (ratio * ends, np.stack([fewest, fewest])):
-            values = 2 / (m + 1) * single - (squares - single) / (m * (m + 1))
-            by_pairs = np.maximum(by_pairs, np.ceil(values.min(axis=0) * PROOF_MARGIN))
-    touched = np.maximum(by_hole, by_pairs.astype(np.int64))
-    return np.asarray(np.maximum.accumulate(np.maximum(touched, 0)), dtype=np.int64)
+        worst = np.full(columns + 1, np.inf)
+        for degrees in (fewest, most):
+            pairs = (degrees**2 / rows + excess - degrees) / 2
+            worst = np.minimum(worst, 2 / (m + 1) * degrees - 2 / (m * (m + 1)) * pairs)
+        touched = np.maximum(touched, worst)
+    whole = np.ceil(np.maximum(touched, 0) - 1e-6).astype(np.int64)
+    return np.asarray(np.maximum.accumulate(whole))

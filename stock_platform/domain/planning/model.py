@@ -158,9 +158,11 @@ class Plan:
             "calls_by_source": self.calls_by_source,
             "lower_bound_calls": self.lower_bound_calls,
             "lower_bound_calls_in_time": self.lower_bound_calls_in_time,
+            "calls_ratio": round(self.calls_ratio, 4),
             "finish_seconds": round(self.finish_seconds, 3),
             "finish_by_source": {k: round(v, 3) for k, v in self.finish_by_source.items()},
             "lower_bound_seconds": round(self.lower_bound_seconds, 3),
+            "finish_ratio": round(self.finish_ratio, 4),
             "uncovered": [
                 {"reason": part.reason, "cells": len(part.cells), "assets": len(part.cells.assets)}
                 for part in self.uncovered

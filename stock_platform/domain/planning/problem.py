@@ -251,13 +251,15 @@ class Problem:
 def row_costs(field: Field, rest: Mask, sources: int) -> Counts:
     """Calls of each source (columns) for all of each asset's cells (rows); 0: it cannot."""
     costs = np.zeros((len(rest), sources), dtype=np.int64)
+    if not rest.size:
+        return costs
     wanted = rest.any(axis=1)
     first = rest.argmax(axis=1)
     last = rest.shape[1] - 1 - rest[:, ::-1].argmax(axis=1)
     for reach in field.rows:
         able = wanted & reach.serves & (first >= reach.first)
         calls = able.astype(np.int64)
-        if reach.window_stop is not None and rest.shape[1]:
+        if reach.window_stop is not None:
             stop = reach.window_stop[field.continuous, first]
             for row in np.flatnonzero(able & (last >= stop)).tolist():
                 cells = np.flatnonzero(rest[row])

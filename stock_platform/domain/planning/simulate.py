@@ -45,13 +45,14 @@ def simulate(
         tiles = made.by_source().get(source.source, ())
         state = (quotas or {}).get(source.source, QuotaState())
         delay = (latency or {}).get(source.source, LATENCY_SECONDS)
-        events += _run(source, tiles, state, delay)
+        events += run_tiles(source, tiles, state, delay)
     return tuple(sorted(events, key=lambda e: (e.start, e.tile.source, e.tile.describe())))
 
 
-def _run(
+def run_tiles(
     source: Capabilities, tiles: Sequence[Tile], state: QuotaState, latency: float
 ) -> list[Event]:
+    """The tiles called one after another, each as soon as every window has room."""
     counters = [_Counter.of(limit, state, index) for index, limit in enumerate(source.limits)]
     flying: list[float] = []
     events = []
