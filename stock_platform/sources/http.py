@@ -41,6 +41,8 @@ from stock_platform.sources.transport import (
     retry_after,
 )
 
+__all__ = ["Call", "HttpClient", "HttpOptions", "Response", "Secrets", "retry_after"]
+
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -66,6 +68,9 @@ class HttpClient:
         clock: the market's clock.
         options: how requests are made.
         secrets: the key, if one is needed.
+        stand_in: whether the address is not the vendor's own (a sandbox, a replay, a proxy).
+            What such a server says may change under the same address, so its answers are
+            used again without asking only if they came with an ETag or a date.
     """
 
     def __init__(
@@ -78,7 +83,9 @@ class HttpClient:
         clock: Clock,
         options: HttpOptions,
         secrets: Secrets | None = None,
+        stand_in: bool = False,
     ) -> None:
+        self.stand_in = stand_in
         self.source = source
         self.quota = quota
         self.limits = limits
@@ -194,6 +201,8 @@ class Call:
         raise AssertionError("stamina's last attempt returns or raises")
 
     def _usable(self, kept: Kept, settled_at: datetime | None) -> bool:
+        if self._http.stand_in and not (kept.etag or kept.last_modified):
+            return False
         age = self._http.options.wall() - kept.kept_at
         return 0 <= age < FRESH_SECONDS and (settled_at is None or kept.received_at >= settled_at)
 

@@ -41,15 +41,17 @@ class Setup:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def http_client(self, base_url: str, secrets: Secrets | None = None) -> HttpClient:
-        """The source's way to its vendor."""
+        """The source's way to its vendor, whose own address is ``base_url``."""
+        address = (self.base_url or base_url).rstrip("/")
         return HttpClient(
             self.capabilities.source,
-            self.base_url or base_url,
+            address,
             quota=self.quota,
             limits=self.capabilities.limits,
             clock=self.clock,
             options=self.http,
             secrets=secrets,
+            stand_in=address != base_url.rstrip("/"),
         )
 
     def needed_key(self, where: str) -> str:

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -129,6 +130,8 @@ class Transport:
             limits=httpx.Limits(max_connections=options.connections),
             transport=options.transport,
             follow_redirects=False,
+            # a proxy of the environment cannot reach a server of this machine
+            trust_env=not _is_loopback(self.base_url),
         )
 
     def close(self) -> None:
@@ -212,6 +215,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
     return max(0.0, until.timestamp() - now)
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 # httpx logs every address at INFO, keys in the query included, and httpcore headers at DEBUG.

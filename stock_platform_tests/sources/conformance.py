@@ -271,13 +271,20 @@ class SourceConformance:
     def test_asks_again_only_what_is_not_cached(self) -> None:
         """A good answer about the past is used again; an error never is."""
         vendor = Vendor([as_json({"junk": True}), as_json(self.answer_of(five_bars()))])
-        source = source_of(self.source, vendor)
+        source = source_of(self.source, vendor, base_url=None)
         with pytest.raises(Malformed):
             source.fetch(self.tile)
         first, second = source.fetch(self.tile), source.fetch(self.tile)
         assert len(vendor.asked) == 2
         assert first.bars.equals(second.bars)
         assert (second.cached, second.requests) == (True, 0)
+
+    def test_a_stand_in_is_always_asked(self) -> None:
+        """A sandbox or a replay may say something else under the same address."""
+        rows = five_bars()
+        vendor = Vendor([as_json(self.answer_of(rows)), as_json(self.answer_of(rows[:2]))])
+        source = source_of(self.source, vendor)
+        assert [source.fetch(self.tile).bars.height for _ in range(2)] == [5, 2]
 
     def test_serves_only_what_it_says(self) -> None:
         """Capabilities name the source; the tile's endpoint and interval are among them."""

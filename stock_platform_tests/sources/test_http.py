@@ -154,6 +154,15 @@ def test_real_connections() -> None:
         server.server_close()
 
 
+def test_a_server_of_this_machine_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy is for vendors, not for the sandbox."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:1")
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        with pytest.raises(Unavailable, match=r"cannot reach .*(refused|connect|assign)"):
+            get(client(None, base_url=f"http://{host}:9"))
+
+
 # ---- secrets ----
 
 

@@ -417,7 +417,8 @@ def test_bars_keep_float32_noise() -> None:
 def test_a_cached_answer_from_before_the_close_is_not_used_again() -> None:
     """What was asked for was not over when the answer was given, so ask again."""
     vendor = Vendor([as_json(chart(five_bars()))])
-    source = source_of("yahoo", vendor, now=datetime(2024, 3, 8, 20, tzinfo=UTC))
+    now = datetime(2024, 3, 8, 20, tzinfo=UTC)
+    source = source_of("yahoo", vendor, now=now, base_url=None)
     source.fetch(WEEK)
     source.fetch(WEEK)
     assert len(vendor.asked) == 2

@@ -64,7 +64,7 @@ def source_of(
     now: datetime = NOON,
     http: HttpOptions | None = None,
     time: FakeTime | None = None,
-    base_url: str = "https://vendor.test",
+    base_url: str | None = "https://vendor.test",
     options: Mapping[str, object] | None = None,
 ) -> Source:
     """A source asking ``vendor``, with limits counted on a fake clock."""
