@@ -122,7 +122,8 @@ def batch_of(
         ),
         RAW_QUOTES,
     )
-    stored = raw.select("asset_id", "session").unique()
+    final = ~pl.col("session").is_in(answer.unfinished)  # an open session's bars may grow
+    stored = raw.filter(final).select("asset_id", "session").unique()
     found = [
         conform(
             stored.with_columns(

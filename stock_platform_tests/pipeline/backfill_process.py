@@ -11,6 +11,11 @@ from datetime import date
 from stock_platform.pipeline.runtime import Platform
 
 
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main(start: str, end: str) -> None:
     with Platform.from_settings() as platform:
         assets = platform.shard_assets()
@@ -18,12 +23,12 @@ def main(start: str, end: str) -> None:
         stream = platform.fetch(grid, "test")
         for batches in stream:
             platform.write_fetch(batches, "test")
-            print("fetched", flush=True)
+            tell("fetched")
         for batch in platform.validate(grid):
             platform.write_validated(batch)
-            print("validated", flush=True)
+            tell("validated")
         platform.refresh_indicators(grid)
-        print("done", stream.report.total_calls, flush=True)
+        tell(f"done {stream.report.total_calls}")
 
 
 if __name__ == "__main__":
