@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from stock_platform.domain.batches import FetchBatch
 from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.corporate_actions import SPLITS
 from stock_platform.domain.errors import DatabaseError, InputError
 from stock_platform.pipeline.report import FetchReport
 from stock_platform.pipeline.runtime import Platform
@@ -37,7 +40,12 @@ SLOWLY = 120.0  # calls come one by one, so that a kill falls between commits
 
 
 def sandbox(**changes: Any) -> SandboxServer:
-    options = {"symbols": 60, "now": NOW, "clock_rate": 600.0, "keys": {"polygon": [KEY]}}
+    options: dict[str, Any] = {
+        "symbols": 60,
+        "now": NOW,
+        "clock_rate": 600.0,
+        "keys": {"polygon": [KEY]},
+    }
     return SandboxServer(SandboxConfig(**(options | changes)))
 
 
@@ -188,6 +196,47 @@ def test_a_source_that_is_off_is_replaced_within_the_run(
     grid = watchlist(platform, "AAPL", "IBM")
     fill(platform, grid)
     assert platform.coverage(grid).counts["stored"] >= 2 * 500
+
+
+def test_two_runs_at_once_make_each_call_once(platform: Platform, vendors: SandboxServer) -> None:
+    """Concurrent runs of the same cells share their calls and end in the same table."""
+    market = platform.shard_assets()
+    dates = platform.sessions(date(2013, 2, 1), date(2013, 2, 28))
+    grid = platform.cells(market, dates)
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: fill(platform, grid), range(2)))
+    assert vendors.report()["vendors"]["polygon"]["repeated"] == 0
+    assert sum(r.total_calls for r in reports) == len(dates)
+    assert platform.coverage(grid).share == 1.0
+    before = content_hash(platform.db)
+    fill(platform, grid)
+    assert content_hash(platform.db) == before
+
+
+def test_a_split_after_the_load_rewrites_nothing(platform: Platform) -> None:
+    """Adjusted reads are right at once, and no stored price changes."""
+    grid = watchlist(platform, "AAPL")
+    fill(platform, grid)
+    with Store(Database(platform.db.url)) as store:
+        stored = store.prices("AAPL", adjust="none")
+        before = store.prices("AAPL", adjust="splits")
+        later = datetime(2014, 6, 9, 12, tzinfo=UTC)
+        split = pl.DataFrame(
+            {
+                "asset_id": [int(grid.assets[0])],
+                "ex_date": [date(2014, 6, 9)],
+                "source": ["yahoo"],
+                "ratio": [7.0],
+                "fetched_at": [later],
+            },
+            schema=SPLITS,
+        )
+        platform.write_fetch([FetchBatch(call=None, splits=split)], "test")
+        assert_frame_equal(store.prices("AAPL", adjust="none"), stored)
+        after = store.prices("AAPL", adjust="splits")
+    assert_frame_equal(after.select(pl.col("close") * 7), before.select("close"))
+    for batch in platform.validate(grid):
+        assert platform.write_validated(batch).updated == 0
 
 
 def test_keys_appear_nowhere(platform: Platform, tmp_path: Path) -> None:
