@@ -1,0 +1,78 @@
+"""The commands, put together.
+
+Belongs here: which commands there are, in the order help shows them. Does not: their work.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stock_platform.apps.cli import (
+    backfill,
+    database,
+    demo,
+    fetch,
+    market,
+    plan,
+    prices,
+    quarantine,
+    sandbox,
+    sources,
+    status,
+    up,
+)
+
+_SEE, _RUN, _KEEP = "Look", "Run", "Tools"
+
+app = typer.Typer(
+    name="stock-platform",
+    help="Stock prices you can trust, in your own PostgreSQL, from free sources.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done. "
+    "Settings: the environment and .env (see .env.example).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("stock-platform")
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            number = "(not installed)"
+        typer.echo(f"stock-platform {number}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show where an error comes from. Or STOCK_PLATFORM_DEBUG=1."),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("demo", rich_help_panel=_RUN)(demo.demo)
+app.command("up", rich_help_panel=_RUN)(up.up)
+app.command("backfill", rich_help_panel=_RUN)(backfill.backfill)
+app.command("plan", rich_help_panel=_RUN)(plan.plan)
+app.command("prices", rich_help_panel=_SEE)(prices.prices)
+app.command("status", rich_help_panel=_SEE)(status.status)
+app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
+app.command("sources", rich_help_panel=_SEE)(sources.sources)
+app.command("market", rich_help_panel=_SEE)(market.market)
+app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
+app.command("sandbox", rich_help_panel=_KEEP)(sandbox.sandbox)
+app.add_typer(database.app, name="db", rich_help_panel=_KEEP)

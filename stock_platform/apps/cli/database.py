@@ -1,0 +1,140 @@
+"""``stock-platform db``: the database itself.
+
+Belongs here: migrate, info, url, stop. Does not: how it is done (storage/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stock_platform.apps.cli.selection import Json
+from stock_platform.domain.errors import InputError
+
+if TYPE_CHECKING:
+    from stock_platform.settings import Settings
+
+app = typer.Typer(help="Look after the database.", no_args_is_help=True)
+
+
+@app.command()
+def migrate(*, json: Json = False) -> None:
+    """Bring the database to this version's schema; starts the embedded server if need be."""
+    from stock_platform.apps.cli import output
+    from stock_platform.settings import load_settings
+    from stock_platform.storage.connection import described
+    from stock_platform.storage.migrate import migrate as apply
+
+    url = load_settings().resolve_database_url()
+    applied = apply(url)
+    if json:
+        output.show_json({"url": described(url), "applied": applied})
+    else:
+        typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+
+@app.command()
+def info(*, json: Json = False) -> None:
+    """Show the server, its schema version, sizes and rows."""
+    from dataclasses import asdict
+
+    from stock_platform.apps.cli import output
+    from stock_platform.settings import load_settings
+    from stock_platform.storage.info import database_info
+
+    settings = load_settings()
+    found = database_info(settings.resolve_database_url())
+    embedded = settings.database_url is None
+    if json:
+        output.show_json(asdict(found) | {"embedded": embedded})
+        return
+    behind = found.migration != found.newest_migration
+    available = "available, not installed" if found.timescale_available else "not available"
+    output.show_pairs(
+        {
+            "database": found.url + (" (embedded)" if embedded else ""),
+            "server": found.server,
+            "TimescaleDB": found.timescale or available,
+            "schema": (found.migration or "none")
+            + (f", newest is {found.newest_migration}: run db migrate" if behind else ""),
+            "size": size(found.bytes),
+            "other clients": found.clients,
+        }
+    )
+    if found.tables:
+        output.show_table(
+            ["table", "rows", "size"],
+            [
+                [
+                    t.name,
+                    t.rows if t.counted or t.rows is None else f"about {t.rows:,}",
+                    size(t.bytes),
+                ]
+                for t in found.tables
+            ],
+        )
+
+
+@app.command()
+def url(
+    *,
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Print the password, for use with psql.")
+    ] = False,
+    dagster: Annotated[
+        bool, typer.Option("--dagster", help="Dagster's database instead of the platform's.")
+    ] = False,
+) -> None:
+    """Print the database's URL."""
+    from stock_platform.settings import load_settings
+
+    settings = load_settings()
+    found = dagster_url(settings) if dagster else settings.resolve_database_url()
+    typer.echo(found if show_password else masked(found))
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded server; its data stays."""
+    from stock_platform.settings import load_settings
+    from stock_platform.storage.embedded import stop_server
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        raise InputError(
+            "DATABASE_URL", "***", "unset it: only the embedded server is ours to stop"
+        )
+    typer.echo("stopped" if stop_server(settings.home) else "it was not running")
+
+
+def dagster_url(settings: Settings) -> str:
+    """Where Dagster keeps its runs, as the settings say."""
+    if settings.dagster_database_url is not None:
+        return settings.dagster_database_url.get_secret_value()
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    from stock_platform.storage.embedded import ensure_server
+
+    return ensure_server(settings.home, extension_dir=settings.extension_dir).dagster_url
+
+
+def masked(url: str) -> str:
+    """The URL with asterisks for its password."""
+    import re
+
+    from stock_platform.storage.connection import normalized
+
+    text = normalized(url)
+    text = re.sub(r"(?<=://)([^:@/]*):[^@/]*@", r"\1:***@", text)
+    return re.sub(r"(password\s*=\s*)('[^']*'|[^\s&]+)", r"\1***", text)
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1024:
+            return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= 1024
+    return f"{amount:,.1f} TB"

@@ -1,0 +1,119 @@
+"""The services of ``up`` and ``demo``: Dagster's code server, web server and daemon.
+
+Belongs here: their command lines, order, and DAGSTER_HOME. Does not: processes (supervise.py),
+what Dagster runs (orchestration/).
+
+One code server is shared by the web server and the daemon, which is one process less than
+``dagster dev`` and half the memory of one each. The location has the same name, and the
+instance is the one that ``dagster dev`` in the repository uses, so both show one history.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from stock_platform.apps.supervise import Service, Supervisor, answers
+from stock_platform.domain.errors import StockPlatformError
+
+if TYPE_CHECKING:
+    from stock_platform.settings import Settings
+
+LOCATION = "stock_platform"
+MODULE = "stock_platform.definitions"
+CONFIGURATION = Path(__file__).parents[2] / "dagster.yaml"
+
+
+def prepare_home(settings: Settings) -> Path:
+    """The folder for DAGSTER_HOME: the one that is set, or ours with the repository's dagster.yaml.
+
+    dagster.yaml holds no address and no password: its classes ask the settings.
+
+    Raises:
+        StockPlatformError: the folder that is set is none, or there is no dagster.yaml to copy.
+    """
+    given = os.environ.get("DAGSTER_HOME")
+    if given:
+        if not Path(given).is_dir():
+            raise StockPlatformError(f"DAGSTER_HOME is {given}, which is no folder")
+        return Path(given).absolute()
+    if not CONFIGURATION.is_file():
+        raise StockPlatformError(
+            f"{CONFIGURATION} is missing: run from a checkout, or set DAGSTER_HOME to a folder "
+            "with a dagster.yaml"
+        )
+    home = settings.home.absolute() / "dagster"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = home / f".dagster.yaml.{os.getpid()}"
+    part.write_bytes(CONFIGURATION.read_bytes())
+    part.replace(home / CONFIGURATION.name)
+    return home
+
+
+@contextmanager
+def dagster_services(
+    supervisor: Supervisor, settings: Settings, port: int, host: str | None = None
+) -> Iterator[str]:
+    """Dagster's services while the block lasts; yields the address once the UI answers.
+
+    Raises:
+        StockPlatformError: a service ended, or does not answer.
+    """
+    home = prepare_home(settings)
+    with TemporaryDirectory(prefix="stock_platform_") as folder:
+        code = Path(folder) / "code.sock"  # short: a socket's path has at most 107 characters
+        workspace = Path(folder) / "workspace.yaml"
+        workspace.write_text(
+            "load_from:\n  - grpc_server:\n"
+            f"      socket: {code}\n      location_name: {LOCATION}\n",
+            encoding="utf-8",
+        )
+        environment = {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+        supervisor.start(
+            Service(
+                "code-server",
+                [
+                    *(sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code"),
+                    *("--module-name", MODULE, "--socket", str(code)),
+                    *("--location-name", LOCATION, "--use-python-environment-entry-point"),
+                ],
+                environment,
+                signal.SIGTERM,
+            )
+        )
+        supervisor.wait_until(code.exists, "Dagster's code server")
+        host = host or settings.webserver_host
+        supervisor.start(
+            Service(
+                "webserver",
+                [
+                    *(sys.executable, "-m", "dagster_webserver", "--workspace", str(workspace)),
+                    *("--host", host, "--port", str(port)),
+                ],
+                environment,
+            )
+        )
+        supervisor.start(
+            Service(
+                "daemon",
+                [
+                    *(sys.executable, "-m", "dagster._daemon", "run"),
+                    *("--workspace", str(workspace)),
+                ],
+                environment,
+            )
+        )
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+        shown = f"[{reached}]" if ":" in reached else reached
+        url = f"http://{shown}:{port}"
+        supervisor.wait_until(lambda: answers(f"{url}/server_info"), "the Dagster UI")
+        try:
+            yield url
+        finally:
+            supervisor.stop()
