@@ -134,7 +134,7 @@ create index quarantine_by_asset on stocks.quarantine (asset_id, session);
 -- The ledger: bit i of sessions is day-of-year i + 1. A cell's bits are of one status only:
 -- stored beats no_data beats not_listed beats waiting and failed, of which the latest stands.
 -- Several sources may agree. retry_after is part of the key, so that putting off one cell
--- leaves the others due when they were; attempts counts the tries of unsettled cells.
+-- leaves the others due when they were; attempts is the most tries of any cell in the row.
 create table stocks.coverage_bits (
     asset_id     integer not null,
     interval     text collate "C" not null,
