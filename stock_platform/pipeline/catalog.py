@@ -69,6 +69,8 @@ def refresh_catalog(
         roll = market.roll_call(answer.bars, tile, endpoint, now)
         batch = batch_of(tile, endpoint, answer, roll.cells, roll.owners, None, moment)
         writers.write_fetch(market.db, [batch], run_id)
+        if answer.bars.is_empty():  # today's is not published yet
+            continue
         return CatalogReport(before.height + roll.discovered, roll.discovered, calls, str(day))
     return CatalogReport(before.height, 0, calls, None)
 
