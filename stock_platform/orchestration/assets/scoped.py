@@ -1,0 +1,121 @@
+"""The assets of a scope, from one factory: the same five over the same tables.
+
+Belongs here: assets that ask the platform and return what it promises. Does not: draining and
+writing (io_managers.py), descriptions (texts.py).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetIn,
+    AssetKey,
+    AssetsDefinition,
+    BackfillPolicy,
+    Config,
+    asset,
+)
+from pydantic import Field
+
+from stock_platform.orchestration.assets.texts import describe
+from stock_platform.orchestration.cells import backfill_cells, cells_of, keys_of
+from stock_platform.orchestration.failures import clear_failures
+from stock_platform.orchestration.handles import (
+    DERIVED,
+    RAW_STREAM,
+    SCHEMAS,
+    VALIDATED_STREAM,
+    Cells,
+    Derived,
+    RawQuotes,
+    ValidatedPrices,
+)
+from stock_platform.orchestration.partitions import Scope
+from stock_platform.orchestration.progress import teller
+from stock_platform.orchestration.resources import PlatformResource
+
+OWNERS = ["team:market-data"]
+CODE_VERSION = "1"
+
+
+class FetchConfig(Config):
+    """What a run may do differently."""
+
+    retry_failed: bool = Field(
+        default=False,
+        description="Ask now for cells that failed or wait, whatever their retry time.",
+    )
+
+
+def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsDefinition]:
+    """The five assets of a scope; ``deps`` are what its raw quotes come after."""
+
+    def common(name: str, kinds: set[str]) -> dict[str, Any]:
+        return {
+            "key": AssetKey([scope.name, name]),
+            "description": describe(name, scope.name),
+            "partitions_def": scope.partitions,
+            "backfill_policy": BackfillPolicy.single_run(),
+            "group_name": scope.name,
+            "owners": OWNERS,
+            "kinds": {"postgres", *kinds},
+            "code_version": CODE_VERSION,
+            "metadata": {
+                "dagster/column_schema": SCHEMAS[name],
+                "dagster/table_name": f"stocks.{name}",
+            },
+            "tags": {"stock_platform/scope": scope.name},
+        }
+
+    raw_key = AssetKey([scope.name, "raw_quotes"])
+    validated_key = AssetKey([scope.name, "validated_prices"])
+
+    @asset(**common("raw_quotes", {"api"}), dagster_type=RAW_STREAM, deps=[*map(AssetDep, deps)])
+    def raw_quotes(
+        context: AssetExecutionContext, config: FetchConfig, platform: PlatformResource
+    ) -> Any:
+        with clear_failures():
+            ours = platform.get()
+            grid = cells_of(ours, scope.name, keys_of(context))
+            wider = backfill_cells(ours, scope.name, context, raw_key)
+            missing = ours.missing(grid, retry_failed=config.retry_failed).trimmed()
+            stream = ours.fetch(
+                grid,
+                context.run_id,
+                wider=wider,
+                retry_failed=config.retry_failed,
+                progress=teller(context.log),
+            )
+        return RawQuotes(grid, stream, per_ticker_calls=len(missing.assets))
+
+    @asset(
+        **common("validated_prices", {"polars"}),
+        dagster_type=VALIDATED_STREAM,
+        ins={"raw": AssetIn(raw_key)},
+    )
+    def validated_prices(raw: Cells, platform: PlatformResource) -> Any:
+        return ValidatedPrices(raw.grid, platform.get().validate(raw.grid))
+
+    validated = {"validated": AssetIn(validated_key)}
+
+    @asset(**common("weekly_prices", set()), dagster_type=DERIVED, ins=validated)
+    def weekly_prices(validated: Cells, platform: PlatformResource) -> Any:
+        with clear_failures():
+            changed = platform.get().refresh_periods(validated.grid, "weekly")
+        return Derived(validated.grid, "weekly_prices", changed)
+
+    @asset(**common("monthly_prices", set()), dagster_type=DERIVED, ins=validated)
+    def monthly_prices(validated: Cells, platform: PlatformResource) -> Any:
+        with clear_failures():
+            changed = platform.get().refresh_periods(validated.grid, "monthly")
+        return Derived(validated.grid, "monthly_prices", changed)
+
+    @asset(**common("indicators", {"polars"}), dagster_type=DERIVED, ins=validated)
+    def indicators(validated: Cells, platform: PlatformResource) -> Any:
+        with clear_failures():
+            changed = platform.get().refresh_indicators(validated.grid)
+        return Derived(validated.grid, "indicators", changed)
+
+    return [raw_quotes, validated_prices, weekly_prices, monthly_prices, indicators]

@@ -1,0 +1,69 @@
+"""What the UI says of each asset.
+
+Belongs here: descriptions in markdown. Does not: anything that runs.
+"""
+
+from __future__ import annotations
+
+SCOPES = {
+    "watchlist": (
+        "**Scope `watchlist`**: the tracked tickers, a partition a session and ticker. "
+        "Meant for up to some 100,000 partitions a run."
+    ),
+    "market": (
+        "**Scope `market`**: every listed symbol, a partition a session and shard "
+        "(32 shards by asset id, frozen for ever)."
+    ),
+}
+
+DESCRIPTIONS = {
+    "raw_quotes": """\
+Daily bars as the vendors gave them, with vendor, fetch time and adjustment basis.
+
+A run reads the **coverage ledger**, plans the fewest calls that fill what is missing of its
+partitions, and commits rows, coverage and the record of each call together, one transaction a
+batch. What is stored is never asked for again; a run that dies keeps what it had.
+
+A partition that is materialized has been *asked for*: whether every ticker of it is there is
+in the ledger, in its `coverage` metadata and in the check `coverage`. Cells a source has no
+quota for are `waiting`; the sensor `resume_waiting` comes back for them.
+
+Table `stocks.raw_quotes`; one call's answer may hold more than was asked, and is kept too.""",
+    "validated_prices": """\
+The one bar a session that we stand behind, **as traded**: no split or dividend is in it.
+
+For every cell the raw quotes of all sources are judged by named rules; the best acceptable
+source is chosen, split-adjusted quotes are restored to what was traded. Rows that fail a rule
+go to `stocks.quarantine` with their reasons; warnings stay as `flags`.
+
+Table `stocks.validated_prices`. Adjusted prices are the views `stocks.prices_split_adjusted`
+and `stocks.prices_adjusted`, or `open_store().prices(..., adjust="all")`.""",
+    "weekly_prices": """\
+Validated prices by week (Monday to Sunday, by session date), in the basis of the week's last
+session. They are kept up to date in the transaction that writes validated prices; this asset
+derives the weeks of its partitions again and says what differed (normally nothing).
+
+Table `stocks.weekly_prices`.""",
+    "monthly_prices": """\
+Validated prices by calendar month, in the basis of the month's last session. They are kept up
+to date in the transaction that writes validated prices; this asset derives the months of its
+partitions again and says what differed (normally nothing).
+
+Table `stocks.monthly_prices`.""",
+    "indicators": """\
+Daily simple and log returns of the fully adjusted close, and their volatility over 21 and 63
+sessions (annualised). The sessions after a partition whose windows it enters are derived too.
+
+Table `stocks.indicators`.""",
+    "catalog": """\
+Who is in the market: every symbol of the last completed session's whole-market answer is an
+asset, with an id that outlives renames. Costs at most one call, whose prices are stored too.
+
+Tables `stocks.assets`, `stocks.asset_symbols`. Needs a source that answers for the whole
+market (`POLYGON_API_KEY`).""",
+}
+
+
+def describe(name: str, scope: str | None = None) -> str:
+    """The description of an asset of a scope."""
+    return "\n\n".join(filter(None, [DESCRIPTIONS[name], SCOPES.get(scope or "")]))

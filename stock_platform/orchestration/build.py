@@ -1,0 +1,75 @@
+"""The code location, assembled.
+
+Belongs here: putting parts together. Does not: the parts. Nothing is connected, asked or read
+from a disk here but the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Definitions, in_process_executor
+
+from stock_platform.orchestration.assets.catalog import CATALOG, catalog
+from stock_platform.orchestration.assets.scoped import scope_assets
+from stock_platform.orchestration.checks import scope_checks
+from stock_platform.orchestration.io_managers import TimescaleIOManager
+from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
+from stock_platform.orchestration.partitions import build_scopes
+from stock_platform.orchestration.resources import (
+    FilesResource,
+    PlatformResource,
+    PolygonResource,
+    YahooResource,
+)
+from stock_platform.orchestration.schedules import after_close
+from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
+from stock_platform.settings import Settings, load_settings
+
+
+def build_definitions(
+    settings: Settings | None = None, *, platform: PlatformResource | None = None
+) -> Definitions:
+    """Assets of both scopes, checks, jobs, schedules, sensors and resources.
+
+    Steps of a run share one process: they hand each other cells, not data, and starting a
+    process each costs more than they do.
+
+    Args:
+        settings: calendar, first date and pinned clock of the partitions; None: this
+            process's environment.
+        platform: in place of the platform that the environment describes.
+
+    Raises:
+        InputError: a setting's value is not allowed.
+    """
+    settings = settings or load_settings()
+    scopes = build_scopes(settings)
+    watchlist, market = scopes["watchlist"], scopes["market"]
+    ours = platform or default_platform()
+    return Definitions(
+        assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog],
+        asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
+        jobs=[scope_job(watchlist), scope_job(market), catalog_job(), resume_job()],
+        schedules=[after_close(watchlist, settings), after_close(market, settings)],
+        sensors=[resume_sensor(), watchlist_sensor()],
+        resources=resources(ours),
+        executor=in_process_executor,
+    )
+
+
+def default_platform() -> PlatformResource:
+    """The platform of this process's environment, with every source as the settings say."""
+    return PlatformResource(
+        yahoo=YahooResource(), polygon=PolygonResource(), files=FilesResource()
+    )
+
+
+def resources(platform: PlatformResource) -> Mapping[str, Any]:
+    """The resources by the names that assets ask for."""
+    return {
+        "platform": platform,
+        "io_manager": TimescaleIOManager(platform=platform),
+        **{source.vendor: source for source in platform.sources},
+    }
