@@ -6,6 +6,7 @@ delistings, registering symbols of a run's answers (market.py).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,11 +27,12 @@ LOOK_BACK = timedelta(days=10)
 
 @dataclass(frozen=True)
 class CatalogReport:
-    """What a refresh found: assets in all, added, and the calls it took."""
+    """What a refresh found: assets in all, added, rows stored, and calls by source."""
 
     total: int
     added: int
-    calls: int
+    rows: int
+    calls: Counter[str]
     session: str | None
 
 
@@ -54,25 +56,28 @@ def refresh_catalog(
     if not only_tracked(market):
         today = CellGrid.rectangle(before["asset_id"], [last])
         if not market.missing(today):
-            return CatalogReport(before.height, 0, 0, str(last))
-    calls = 0
+            return CatalogReport(before.height, 0, 0, Counter(), str(last))
+    name = source.capabilities.source
+    calls: Counter[str] = Counter()
     for day in reversed(exchange.sessions(last - LOOK_BACK, last).astype(object)):
-        tile = Tile(source.capabilities.source, endpoint.name, Interval.DAY, day, day)
+        tile = Tile(name, endpoint.name, Interval.DAY, day, day)
         started = market.wall.now()
         try:
             answer = source.fetch(tile)
         except NoData:
-            calls += 1
+            calls[name] += 1
             continue
-        calls += answer.requests
+        calls[name] += answer.requests
         moment = Moment(now, started, market.wall.now(), first_unpublished(market.calendar, now))
         roll = market.roll_call(answer.bars, tile, endpoint, now)
         batch = batch_of(tile, endpoint, answer, roll.cells, roll.owners, None, moment)
         writers.write_fetch(market.db, [batch], run_id)
         if answer.bars.is_empty():  # today's is not published yet
             continue
-        return CatalogReport(before.height + roll.discovered, roll.discovered, calls, str(day))
-    return CatalogReport(before.height, 0, calls, None)
+        return CatalogReport(
+            before.height + roll.discovered, roll.discovered, batch.bars.height, calls, str(day)
+        )
+    return CatalogReport(before.height, 0, 0, calls, None)
 
 
 def only_tracked(market: Market) -> bool:

@@ -48,6 +48,7 @@ class Platform:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or settings.clock
+        self._first_fill: CatalogReport | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Platform:
@@ -130,7 +131,7 @@ class Platform:
     def shard_assets(self, shards: Sequence[int] = range(SHARDS)) -> pl.DataFrame:
         """The market's assets of some shards; an empty catalog is filled first."""
         if only_tracked(self.market):
-            self.refresh_catalog()
+            self._first_fill = self.refresh_catalog()
         return assets.universe(
             self.db, scope="market", calendar=self.settings.calendar, shards=list(shards)
         )
@@ -172,7 +173,7 @@ class Platform:
         pause: Callable[[float], object] | None = None,
     ) -> FetchStream:
         """A fetch of what is missing of ``grid``; iterate to run it, committing each item."""
-        return FetchStream(
+        stream = FetchStream(
             self.market,
             self.sources,
             self.quota,
@@ -184,6 +185,12 @@ class Platform:
             progress=progress,
             pause=pause,
         )
+        if self._first_fill is not None:  # its calls were made for these cells
+            stream.report.calls.update(self._first_fill.calls)
+            stream.report.rows += self._first_fill.rows
+            stream.report.discovered += self._first_fill.added
+            self._first_fill = None
+        return stream
 
     def write_fetch(self, batches: Sequence[FetchBatch], run_id: str | None = None) -> WriteReport:
         """Commit batches in one transaction."""
