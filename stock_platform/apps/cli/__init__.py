@@ -22,7 +22,7 @@ DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 
 _PROGRAM = "stock-platform"
-_DAGSTER_INTERRUPTED = "DagsterExecutionInterruptedError"
+DAGSTER_INTERRUPTED = "DagsterExecutionInterruptedError"
 """What Dagster raises for Ctrl-C in a run: told by its name, so that Dagster is not imported."""
 
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"error: {message}\n")
             return code
         except BaseException as error:
-            if type(error).__name__ != _DAGSTER_INTERRUPTED:
+            if type(error).__name__ != DAGSTER_INTERRUPTED:
                 raise
             return TERMINATED if terminated else INTERRUPTED
 

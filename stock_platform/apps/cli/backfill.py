@@ -61,7 +61,7 @@ def backfill(
     Tickers named here are tracked from then on. What is stored already is not asked for again.
     Exit code 3 tells that some cells failed or wait for their data.
     """
-    from stock_platform.apps.cli import output
+    from stock_platform.apps.cli import DAGSTER_INTERRUPTED, output
     from stock_platform.apps.cli.progress import RunProgress
     from stock_platform.apps.cli.selection import select
     from stock_platform.pipeline.runtime import Platform
@@ -86,6 +86,8 @@ def backfill(
                 retry_failed=retry_failed,
                 progress=progress,
             )
+        if not result.success and DAGSTER_INTERRUPTED in (result.error or ""):
+            raise KeyboardInterrupt
         facts = {
             "run_id": result.run_id,
             "success": result.success,

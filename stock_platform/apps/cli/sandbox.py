@@ -5,15 +5,22 @@ Belongs here: options and the lines to use it by. Does not: what it answers (san
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from stock_platform.sandbox.config import SandboxConfig
+    from stock_platform.sandbox.server import SandboxServer
 
 
 def sandbox(
     symbols: Annotated[int, typer.Option(help="How many symbols to generate.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the generated market.")] = 7,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8700,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 8700,
     now: Annotated[
         str | None,
         typer.Option(help="The market's time, such as 2013-03-01T23:00Z; default: the real one."),
@@ -30,12 +37,11 @@ def sandbox(
     ] = None,
 ) -> None:
     """Serve an offline market with the vendors' endpoints, limits and faults, until Ctrl-C."""
-    import threading
+    import time
 
     from stock_platform.apps.cli.market import read_instant
     from stock_platform.sandbox.config import SandboxConfig
     from stock_platform.sandbox.server import SandboxServer
-    from stock_platform.sandbox.vendors import ALL
 
     given: dict[str, Any] = {"symbols": symbols, "seed": seed, "clock_rate": clock_rate}
     if now is not None:
@@ -46,20 +52,27 @@ def sandbox(
     if config is not None:
         given |= read_json("config", config, kind=dict)
     made = SandboxConfig.from_mapping(given)
-    with SandboxServer(made, port=port) as server:
-        for vendor in ALL:
-            url = server.base_url(vendor.name)
-            typer.echo(f"export STOCK_PLATFORM_{vendor.name.upper()}_BASE_URL={url}")
-            if vendor.name not in made.keys and vendor.name in _KEYED:
-                typer.echo(f"export {_KEYED[vendor.name]}=any-key-will-do")
-        typer.echo(f"export STOCK_PLATFORM_CLOCK_RATE={made.clock_rate:g}")
-        if made.now is not None:
-            typer.echo(f"export STOCK_PLATFORM_MARKET_TIME={made.now.isoformat()}")
-        typer.echo(f"# serving {len(server.market.assets):,} symbols at {server.url} until Ctrl-C")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            typer.echo("# stopped")
+    try:
+        with SandboxServer(made, port=port) as server:
+            typer.echo("\n".join(instructions(server, made)))
+            while True:
+                time.sleep(1)  # not a lock: polars' handler keeps Ctrl-C from ending its wait
+    except KeyboardInterrupt:
+        typer.echo("# stopped")
+
+
+def instructions(server: SandboxServer, made: SandboxConfig) -> Iterator[str]:
+    """The settings to use a sandbox by, for a shell."""
+    from stock_platform.sandbox.vendors import ALL
+
+    for vendor in ALL:
+        yield f"export STOCK_PLATFORM_{vendor.name.upper()}_BASE_URL={server.base_url(vendor.name)}"
+        if vendor.name not in made.keys and vendor.name in _KEYED:
+            yield f"export {_KEYED[vendor.name]}=any-key-will-do"
+    yield f"export STOCK_PLATFORM_CLOCK_RATE={made.clock_rate:g}"
+    if made.now is not None:
+        yield f"export STOCK_PLATFORM_MARKET_TIME={made.now.isoformat()}"
+    yield f"# serving {len(server.market.assets):,} symbols at {server.url} until Ctrl-C"
 
 
 _KEYED = {"polygon": "POLYGON_API_KEY"}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from stock_platform.domain.cells import CellGrid
     from stock_platform.pipeline.runtime import Platform
+    from stock_platform.settings import Settings
 
 _STATES = ("stored", "no_data", "not_listed", "waiting", "failed", "missing")
 _MOST_QUARANTINED = 100_000
@@ -44,7 +45,7 @@ def status(
     with Platform.from_settings() as platform:
         first, last = read_span(start, end)
         sessions = completed_sessions(
-            platform.settings, first or platform.settings.start_date, last
+            platform.settings, first or first_day(platform.settings, last), last
         )
         facts = one(platform, names[0], sessions) if names else overview(platform, sessions)
     if json:
@@ -53,6 +54,15 @@ def status(
         _show_one(facts)
     else:
         _show_overview(facts)
+
+
+def first_day(settings: Settings, end: date | None) -> date:
+    """The settings' first day, or the last one counted where the market's clock is before that."""
+    from stock_platform.domain.calendar import get_calendar
+
+    exchange = get_calendar(settings.calendar)
+    last = exchange.last_completed(settings.clock.now())
+    return min(settings.start_date, end or last, last)
 
 
 def overview(platform: Platform, sessions: Any) -> dict[str, Any]:

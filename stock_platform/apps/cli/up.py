@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def up(
     port: Annotated[
-        int | None, typer.Option(help="Port of the UI; default: the first free one from 3000.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the UI; default: the first free from 3000."),
     ] = None,
     host: Annotated[
         str | None,
