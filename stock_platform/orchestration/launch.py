@@ -255,7 +255,7 @@ def merged(reports: Sequence[FetchReport]) -> FetchReport:
         whole.rate_limited += report.rate_limited
         whole.shared += report.shared
         whole.discovered += report.discovered
-        whole.unknown_symbols.extend(report.unknown_symbols)
+        whole.unknown_symbols.update(report.unknown_symbols)
         for name in ("calls", "lower_bound_calls"):
             if name in report.plan:
                 whole.plan[name] = whole.plan.get(name, 0) + report.plan[name]

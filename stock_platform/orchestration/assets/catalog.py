@@ -25,12 +25,12 @@ CATALOG = AssetKey("catalog")
 def catalog(context: AssetExecutionContext, platform: PlatformResource) -> MaterializeResult[None]:
     """See texts.py."""
     with clear_failures():
-        report = platform.get().refresh_catalog(context.run_id)
+        report = platform.get().refresh_catalog(context.run.run_id)
     return MaterializeResult(
         metadata={
             "dagster/row_count": report.total,
             "assets_added": report.added,
-            "calls_made": report.calls,
+            "calls_made": report.calls.total(),
             "session": report.session or "none",
         }
     )

@@ -83,7 +83,7 @@ def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsD
             missing = ours.missing(grid, retry_failed=config.retry_failed).trimmed()
             stream = ours.fetch(
                 grid,
-                context.run_id,
+                context.run.run_id,
                 wider=wider,
                 retry_failed=config.retry_failed,
                 progress=teller(context.log),
