@@ -68,11 +68,11 @@ def test_a_partly_done_backfill_ends_with_3(cli: Cli, sandbox: SandboxServer, ti
 
 def test_ctrl_c_ends_a_backfill_with_130(cli: Cli, sandbox: SandboxServer, ticker: str) -> None:
     """In the middle of a call, at once, without a traceback."""
-    sandbox.app.faults.add([{"kind": "slow", "vendor": "yahoo", "seconds": 30}])
+    sandbox.app.faults.add([{"kind": "slow", "vendor": "yahoo", "seconds": 60}])
     with cli.start("backfill", ticker, *RANGE, STOCK_PLATFORM_SOURCES="yahoo") as process:
         try:
             for _ in range(600):
-                if sandbox.report(log=True)["log"]:
+                if sandbox.report()["faults"][0]["acted"]:
                     break
                 threading.Event().wait(0.1)
             process.send_signal(signal.SIGINT)

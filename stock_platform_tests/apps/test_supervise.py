@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +110,28 @@ def test_up_on_a_taken_port_fails_in_one_line(cli: Cli, taken: int) -> None:
     assert said.code == 1
     assert f"port {taken} on 127.0.0.1 is taken" in said.error
     assert not (cli.folder / "home" / "logs").exists()
+
+
+@pytest.mark.slow
+def test_up_serves_the_ui_and_one_ctrl_c_stops_it_all(cli: Cli) -> None:
+    """The printed address answers; a second ``up`` is told of it; nothing is left running."""
+    with cli.start("up", "--port", "0") as process:
+        try:
+            assert process.stdout
+            line = next(line for line in process.stdout if line.startswith("Dagster UI: "))
+            url = line.split()[2]
+            with urllib.request.urlopen(f"{url}/server_info", timeout=30) as answer:  # noqa: S310 - our own http address
+                assert "dagster_version" in json.load(answer)
+            second = cli("up", "--port", "0")
+            assert (second.code, url in second.error) == (1, True)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            assert len(children) == 3
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (0, "")
+    assert all(ends(int(pid)) for pid in children)
 
 
 def test_a_second_up_is_told_where_the_first_is(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_version_is_one_line(bare: Cli) -> None:
             "use a date up to the last completed session, 2013-03-01",
             id="future",
         ),
+        pytest.param(
+            "backfill AAPL --start 2012-12-03",
+            "use a date from 2013-01-02 on, or set STOCK_PLATFORM_START_DATE",
+            id="before-the-first-partition",
+        ),
         pytest.param("plan AAPL --start soon", "use a date like 2024-01-31", id="date"),
         pytest.param(
             "backfill AAPL --scope market --start 2013-01-02",

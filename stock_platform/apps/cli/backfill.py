@@ -7,7 +7,7 @@ Belongs here: options, progress, the summary and its exit code. Does not: the ru
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from stock_platform.apps.cli.selection import (
@@ -90,6 +90,7 @@ def backfill(
             raise KeyboardInterrupt
         facts = {
             "run_id": result.run_id,
+            "run_ids": result.run_ids,
             "success": result.success,
             "error": result.error,
             "scope": str(wanted.scope),
@@ -98,6 +99,7 @@ def backfill(
             "seconds": round(time.monotonic() - began, 3),
             **summary(result.report, result.coverage, naive),
             "quarantine": quarantine(platform, wanted),
+            "checks": [asdict(check) for check in result.checks],
         }
     code = exit_code(facts)
     facts["exit_code"] = code
@@ -211,8 +213,14 @@ def _show(facts: dict[str, Any]) -> None:
             "rate limited": output.plural(facts["rate_limited"], "time"),
             "failed calls": [f"{name} {n:,}" for name, n in facts["failures"].items()] or "none",
             "quarantine": output.plural(put_aside["rows"], "row") + (f": {why}" if why else ""),
+            "checks failed": [
+                f"{check['asset']} {check['name']} ({check['description']})"
+                for check in facts["checks"]
+                if not check["passed"]
+            ]
+            or "none",
             "time": output.duration(facts["seconds"]),
-            "run": facts["run_id"],
+            "run": facts["run_ids"],
         }
     )
     if facts["reasons"]:

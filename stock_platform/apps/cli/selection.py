@@ -102,12 +102,17 @@ def select(
         raise InputError("scope", "market", "leave out the tickers, or use --scope watchlist")
     if scope is Scope.WATCHLIST and shards is not None:
         raise InputError("shards", shards, "use them with --scope market")
-    return Selection(
-        scope,
-        names,
-        read_shards(shards),
-        completed_sessions(settings, read_date("start", start), end and read_date("end", end)),
-    )
+    numbers = read_shards(shards)
+    first = read_date("start", start)
+    sessions = completed_sessions(settings, first, end and read_date("end", end))
+    made = Selection(scope, names, numbers, sessions)
+    if made.start < settings.start_date:
+        raise InputError(
+            "start",
+            str(first),
+            f"use a date from {settings.start_date} on, or set STOCK_PLATFORM_START_DATE",
+        )
+    return made
 
 
 def read_tickers(words: Sequence[str]) -> tuple[str, ...]:
