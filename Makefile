@@ -20,7 +20,7 @@ demo: .venv/installed  ## Fill a market offline, show what happened, serve the D
 	@$(PY) -m stock_platform demo $(ARGS)
 
 test: .venv/installed  ## Run the tests (ARGS="-k planner" for some of them)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: .venv/installed  ## Run ruff, mypy (strict) and import-linter
 	$(PY) -m ruff check $(CODE)
