@@ -28,6 +28,7 @@ class Interval(StrEnum):
 
     @property
     def intraday(self) -> bool:
+        """Whether it is shorter than a session."""
         return self is not Interval.DAY
 
     @classmethod

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import polars as pl
 
-from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, VALIDATED_PRICES, empty
+from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, empty
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
 from stock_platform.domain.coverage import MARKS

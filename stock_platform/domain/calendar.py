@@ -13,7 +13,7 @@ first question. Two calendars are plain: ``24/7`` (coins: UTC days) and ``24/5``
 from __future__ import annotations
 
 import warnings
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cache, cached_property
 from typing import Any
 
@@ -71,11 +71,13 @@ class ExchangeCalendar:
     def _schedule(self) -> tuple[Sessions, _Stamps, _Stamps, npt.NDArray[np.bool_]]:
         """Sessions, opens, closes (datetime64[us], UTC), and which sessions end early."""
         if self.name in ROUND_THE_CLOCK:
-            days = np.arange(FIRST, LAST + timedelta(days=1), dtype="datetime64[D]")
+            days = _days(FIRST, LAST)
             if self.name == "24/5":
                 days = days[np.is_busday(days)]
-            opens = days.astype("datetime64[us]")
-            return days, opens, opens + np.timedelta64(1, "D"), np.zeros(len(days), dtype=np.bool_)
+            opens, closes = (
+                (days + np.timedelta64(n, "D")).astype("datetime64[us]") for n in (0, 1)
+            )
+            return days, opens, closes, np.zeros(len(days), dtype=np.bool_)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # lunch breaks that came and went
             schedule = self._library.schedule(FIRST, LAST)
@@ -85,7 +87,7 @@ class ExchangeCalendar:
             schedule[c].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
             for c in ("market_open", "market_close")
         )
-        return days, opens, closes, np.asarray(schedule.index.isin(early))
+        return days, opens, closes, np.asarray(schedule.index.isin(early), dtype=np.bool_)
 
     def sessions(self, start: date, end: date) -> Sessions:
         """The sessions from start to end, both inclusive, ascending.
@@ -99,7 +101,7 @@ class ExchangeCalendar:
         return found
 
     def table(self, start: date, end: date) -> pl.DataFrame:
-        """session (Date), opens, closes (UTC) of the sessions from start to end."""
+        """Columns session (Date), opens and closes (UTC) of the sessions from start to end."""
         days, opens, closes, _ = self._schedule
         first, last = self._bounded("start", start), self._bounded("end", end)
         part = slice(np.searchsorted(days, first), np.searchsorted(days, last, "right"))
@@ -162,7 +164,7 @@ class ExchangeCalendar:
 
     def holidays(self, start: date, end: date) -> list[date]:
         """Weekdays from start to end that are no session."""
-        weekdays = np.arange(start, end + timedelta(days=1), dtype="datetime64[D]")
+        weekdays = _days(start, end)
         weekdays = weekdays[np.is_busday(weekdays)]
         closed = weekdays[~np.isin(weekdays, self.sessions(start, end))]
         return [_day(day) for day in closed]
@@ -173,7 +175,9 @@ class ExchangeCalendar:
         if at == len(days) or days[at] != np.datetime64(session, "D"):
             following = days[min(at, len(days) - 1)]
             raise InputError(
-                "session", str(session), f"use a session of {self.name}; the next one is {following}"
+                "session",
+                str(session),
+                f"use a session of {self.name}; the next one is {following}",
             )
         return at
 
@@ -181,6 +185,11 @@ class ExchangeCalendar:
         if not FIRST <= day <= LAST:
             raise InputError(parameter, str(day), f"use a date from {FIRST} to {LAST}")
         return np.datetime64(day, "D")
+
+
+def _days(start: date, end: date) -> Sessions:
+    after = np.datetime64(end, "D") + np.timedelta64(1, "D")
+    return np.arange(np.datetime64(start, "D"), after, dtype="datetime64[D]")
 
 
 def _stamp(instant: datetime) -> np.datetime64:

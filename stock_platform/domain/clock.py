@@ -22,6 +22,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
+        """The present instant."""
         return datetime.now(UTC)
 
 
@@ -32,4 +33,5 @@ class FixedClock:
     instant: datetime
 
     def now(self) -> datetime:
+        """Always the same instant."""
         return self.instant.astimezone(UTC)

@@ -42,9 +42,7 @@ def in_force(actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def later_product(
-    rows: pl.DataFrame, factors: pl.DataFrame, day: str, value: str
-) -> pl.Series:
+def later_product(rows: pl.DataFrame, factors: pl.DataFrame, day: str, value: str) -> pl.Series:
     """For each row, the product of its asset's factors with an ex-date after its ``day``.
 
     Args:
@@ -108,7 +106,8 @@ def apply_adjustments(
 
     Args:
         prices: as traded; asset_id, ``day`` (Date), prices, volume, perhaps vwap.
-        splits: SPLITS. dividends: DIVIDENDS (as paid).
+        splits: SPLITS.
+        dividends: DIVIDENDS (as paid).
         mode: NONE returns the prices as they are; SPLITS; ALL adds dividends.
         closes: asset_id, ex_date, close: each dividend's last close before its ex-date, as
             traded. None takes them from ``prices``, which must then reach to the present.
@@ -124,7 +123,9 @@ def apply_adjustments(
     if mode is Adjust.SPLITS or dividends.is_empty():
         return adjusted
     factors = dividend_factors(
-        in_force(dividends), known, _closes_before(dividends, prices, day) if closes is None else closes
+        in_force(dividends),
+        known,
+        _closes_before(dividends, prices, day) if closes is None else closes,
     )
     return _scale(adjusted, later_product(prices, factors, day, "factor"), volume=False)
 

@@ -61,14 +61,87 @@ class Symbol:
 
 
 FIAT = frozenset(
-    "AED ARS AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KRW KWD "
-    "MAD MXN MYR NGN NOK NZD PEN PHP PKR PLN QAR RON RUB SAR SEK SGD THB TRY TWD UAH USD VND "
-    "XAG XAU ZAR".split()
+    [
+        "AED",
+        "ARS",
+        "AUD",
+        "BRL",
+        "CAD",
+        "CHF",
+        "CLP",
+        "CNH",
+        "CNY",
+        "COP",
+        "CZK",
+        "DKK",
+        "EGP",
+        "EUR",
+        "GBP",
+        "HKD",
+        "HUF",
+        "IDR",
+        "ILS",
+        "INR",
+        "JPY",
+        "KRW",
+        "KWD",
+        "MAD",
+        "MXN",
+        "MYR",
+        "NGN",
+        "NOK",
+        "NZD",
+        "PEN",
+        "PHP",
+        "PKR",
+        "PLN",
+        "QAR",
+        "RON",
+        "RUB",
+        "SAR",
+        "SEK",
+        "SGD",
+        "THB",
+        "TRY",
+        "TWD",
+        "UAH",
+        "USD",
+        "VND",
+        "XAG",
+        "XAU",
+        "ZAR",
+    ]
 )
 COIN_QUOTES = FIAT | {"USDT", "USDC", "BTC", "ETH"}
 COINS = frozenset(
-    "ADA ALGO ATOM AVAX BCH BNB BTC DOGE DOT ETC ETH FIL LINK LTC MATIC NEAR SHIB SOL TRX UNI "
-    "USDC USDT XLM XMR XRP XTZ".split()
+    [
+        "ADA",
+        "ALGO",
+        "ATOM",
+        "AVAX",
+        "BCH",
+        "BNB",
+        "BTC",
+        "DOGE",
+        "DOT",
+        "ETC",
+        "ETH",
+        "FIL",
+        "LINK",
+        "LTC",
+        "MATIC",
+        "NEAR",
+        "SHIB",
+        "SOL",
+        "TRX",
+        "UNI",
+        "USDC",
+        "USDT",
+        "XLM",
+        "XMR",
+        "XRP",
+        "XTZ",
+    ]
 )
 
 # Yahoo's exchange suffixes that mark a listing abroad, and the calendar of each.
@@ -220,7 +293,9 @@ def _share(text: str) -> Symbol | None:
     preferred = _PREFERRED.fullmatch(text)
     suffixed = _SUFFIXED.fullmatch(text)
     if text[-1:] in "+=^#" and _PLAIN.fullmatch(text[:-1]):  # NASDAQ's own one-sign suffixes
-        return Symbol(text[:-1] + {"+": ".WS", "=": ".U", "^": ".R", "#": ".WI"}[text[-1]], AssetClass.STOCK)
+        return Symbol(
+            text[:-1] + {"+": ".WS", "=": ".U", "^": ".R", "#": ".WI"}[text[-1]], AssetClass.STOCK
+        )
     if suffixed is not None and suffixed[2] == "P" and "." in text:
         return Symbol(f"{suffixed[1]}.P", AssetClass.STOCK)  # a class P, as in no preferred's form
     if preferred is not None:

@@ -20,6 +20,7 @@ from stock_platform.pipeline.verdicts import Verdict
 from stock_platform.sources.base import Answer
 
 Exclusions = frozenset[tuple[str, str]]
+WAKE_SECONDS = 0.5
 RESULTS_AHEAD = 4
 """Answers that may wait for their commit: what a kill would lose, beside calls in flight."""
 
@@ -115,9 +116,11 @@ class Lanes:
         held = 0
         while held < rows:
             try:
-                item = self._results.get(block=not outcomes)
+                item = self._results.get(block=not outcomes, timeout=WAKE_SECONDS)
             except queue.Empty:
-                break
+                if outcomes:
+                    break
+                continue  # a waiting main thread must wake for Ctrl-C
             if isinstance(item, BaseException):
                 raise item
             with self._condition:

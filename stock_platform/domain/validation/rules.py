@@ -165,9 +165,7 @@ def judge(bars: pl.DataFrame, level: Level) -> pl.DataFrame:
     """
     judged = bars
     for severity, column in ((Severity.ERROR, "reasons"), (Severity.WARNING, "flags")):
-        rules = [
-            r for r in RULES.values() if r.level in level.included and r.severity is severity
-        ]
+        rules = [r for r in RULES.values() if r.level in level.included and r.severity is severity]
         failed = [
             pl.when(rule.failing.fill_null(value=False)).then(pl.lit(rule.name))
             for rule in rules

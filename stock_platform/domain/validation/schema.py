@@ -35,7 +35,7 @@ class ValidatedBars(pa.DataFrameModel):
     @pa.dataframe_check
     @classmethod
     def prices_lie_between_low_and_high(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """low <= open, close <= high."""
+        """Neither open nor close is below the low or above the high."""
         low, high = pl.col("low") * (1 - TOLERANCE), pl.col("high") * (1 + TOLERANCE)
         return data.lazyframe.select(
             pl.all_horizontal(
