@@ -61,9 +61,7 @@ def build_definitions(
 
 def default_platform() -> PlatformResource:
     """The platform of this process's environment, with every source as the settings say."""
-    return PlatformResource(
-        yahoo=YahooResource(), polygon=PolygonResource(), files=FilesResource()
-    )
+    return PlatformResource(yahoo=YahooResource(), polygon=PolygonResource(), files=FilesResource())
 
 
 def resources(platform: PlatformResource) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from dagster import AssetExecutionContext, AssetKey, get_dagster_logger
+from dagster._check import CheckError
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.errors import DagsterDefinitionChangedDeserializationError
 
@@ -56,8 +57,10 @@ def cells_of(platform: Platform, scope: ScopeName, keys: Sequence[str]) -> CellG
     found = _assets(platform, scope, names)
     if scope == "watchlist" and len(keys) > WATCHLIST_LIMIT:
         get_dagster_logger().warning(
-            f"{len(keys):,} watchlist partitions in one run: Dagster's pages are slow beyond "
-            f"{WATCHLIST_LIMIT:,}; the market scope holds the same assets in 32 shards"
+            "%d watchlist partitions in one run: Dagster's pages are slow beyond %d; the market "
+            "scope holds the same assets in 32 shards",
+            len(keys),
+            WATCHLIST_LIMIT,
         )
     grids = [
         platform.cells(found.filter(pl.col("partition").is_in(group)), dates)
@@ -107,14 +110,17 @@ def backfill_cells(
     backfill = instance.get_backfill(backfill_id) if backfill_id else None
     if backfill is None or not backfill.is_asset_backfill:
         return None
-    graph = context.repository_def.asset_graph
+    try:
+        graph = context.repository_def.asset_graph
+    except CheckError:  # a run that was launched in its own process has its job alone
+        graph = context.job_def.asset_layer.asset_graph
     try:
         with partition_loading_context(dynamic_partitions_store=instance):
             data = backfill.get_asset_backfill_data(graph)
             subset = data.get_target_partitions_subset(asset_key)
             keys = [str(key) for key in subset.get_partition_keys()] if subset else []
     except DagsterDefinitionChangedDeserializationError:  # partitions were redefined meanwhile
-        context.log.warning(f"the demand of backfill {backfill_id} cannot be read any more")
+        context.log.warning("the demand of backfill %s cannot be read any more", backfill_id)
         return None
     return cells_of(platform, scope, keys) if keys else None
 
@@ -123,9 +129,7 @@ def _assets(platform: Platform, scope: ScopeName, names: list[str]) -> pl.DataFr
     """The assets of tickers or shards, with the partition they belong to."""
     if scope == "market":
         shards = platform.shard_assets([int(name) for name in names])
-        return shards.with_columns(
-            pl.col("shard").cast(pl.String).str.zfill(2).alias("partition")
-        )
+        return shards.with_columns(pl.col("shard").cast(pl.String).str.zfill(2).alias("partition"))
     tickers, refused = {}, []
     for name in names:
         try:
@@ -134,8 +138,8 @@ def _assets(platform: Platform, scope: ScopeName, names: list[str]) -> pl.DataFr
             refused.append(error)
     if refused and not tickers:
         raise refused[0]
-    for error in refused:  # one bad ticker does not stop the others
-        get_dagster_logger().warning(f"{error}; its partitions stand for nothing")
+    for refusal in refused:  # one bad ticker does not stop the others
+        get_dagster_logger().warning("%s; its partitions stand for nothing", refusal)
     known = pl.DataFrame({"partition": list(tickers), "ticker": list(tickers.values())})
     return platform.assets_for(list(tickers)).join(known, on="ticker")
 

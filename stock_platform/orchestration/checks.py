@@ -32,7 +32,7 @@ from stock_platform.orchestration.cells import (
     span,
 )
 from stock_platform.orchestration.failures import clear_failures
-from stock_platform.orchestration.handles import VALIDATED_FRAME
+from stock_platform.orchestration.handles import VALIDATED_FRAME, check_frame
 from stock_platform.orchestration.partitions import Scope, ScopeName
 from stock_platform.orchestration.resources import PlatformResource
 from stock_platform.pipeline.coverage import NAMES, CoverageReport
@@ -142,7 +142,7 @@ def judge_prices(platform: Platform, grid: CellGrid) -> AssetCheckResult:
         prices = readers.prices(platform.db, ids, *between).join(
             cells.to_frame(), on=["asset_id", "session"], how="semi"
         )
-        verdict = VALIDATED_FRAME.type_check(None, prices)
+        verdict = check_frame(VALIDATED_FRAME, prices)
         if not verdict.success:
             broken += int(getattr(verdict.metadata.get("num_failures"), "value", None) or 1)
             why.append(verdict.description or "")
@@ -192,9 +192,7 @@ def judge_freshness(platform: Platform, scope: ScopeName) -> AssetCheckResult:
 STORED_CODE = NAMES.index(CellStatus.STORED)
 
 
-def _cells(
-    context: AssetCheckExecutionContext, platform: Platform, scope: ScopeName
-) -> CellGrid:
+def _cells(context: AssetCheckExecutionContext, platform: Platform, scope: ScopeName) -> CellGrid:
     keys = keys_of(context)
     return cells_of(platform, scope, keys) if keys else recent_cells(platform, scope)
 

@@ -52,6 +52,8 @@ class BatchedEventLogStorage(PostgresEventLogStorage):
             rows = [self._event_to_row(event) for event in events]
             ids = [int(row[0]) for row in connection.execute(statement, rows)]
             self._store_asset_event_tags(connection, events, ids)
-            last = {e.get_dagster_event().asset_key: (e, i) for e, i in zip(events, ids, strict=True)}
+            last = {
+                e.get_dagster_event().asset_key: (e, i) for e, i in zip(events, ids, strict=True)
+            }
             for event, event_id in last.values():
                 self._store_asset_event(connection, event, event_id)

@@ -12,10 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
-from dagster import DagsterType, TableColumn, TableColumnConstraints, TableSchema
+from dagster import (
+    DagsterType,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+    TypeCheck,
+    TypeCheckContext,
+)
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 from dagster_pandera import pandera_schema_to_dagster_type
 
@@ -124,24 +131,31 @@ VALIDATED_FRAME: DagsterType = pandera_schema_to_dagster_type(ValidatedBars)
 """A frame of validated prices. No frame that breaks it is written."""
 
 
-def _price(name: str) -> Any:
-    return PandasColumn.float_column(name, ignore_missing_vals=True)
+_columns: Any = PandasColumn  # dagster-pandas has no types
+_frame_type: Any = create_dagster_pandas_dataframe_type
 
-
-RAW_FRAME: DagsterType = create_dagster_pandas_dataframe_type(
+RAW_FRAME: DagsterType = _frame_type(
     name="RawQuotesSample",
     description="Raw quotes as a vendor gave them, in the form that yfinance users know: pandas.",
     columns=[
-        PandasColumn.string_column("ticker", non_nullable=True),
-        PandasColumn.string_column("session", non_nullable=True),
-        PandasColumn.string_column("source", non_nullable=True),
-        PandasColumn.categorical_column(
+        _columns.string_column("ticker", non_nullable=True),
+        _columns.string_column("session", non_nullable=True),
+        _columns.string_column("source", non_nullable=True),
+        _columns.categorical_column(
             "basis", {"as_traded", "split_adjusted", "fully_adjusted"}, of_types={"object", "str"}
         ),
-        *(_price(name) for name in ("open", "high", "low", "close", "volume")),
+        *(
+            _columns.float_column(name, ignore_missing_vals=True)
+            for name in ("open", "high", "low", "close", "volume")
+        ),
     ],
 )
 """A sample of raw quotes; the rows in a materialization's metadata have passed it."""
+
+
+def check_frame(kind: DagsterType, frame: Any) -> TypeCheck:
+    """A type's verdict on a frame, without a run around it."""
+    return kind.type_check(cast("TypeCheckContext", None), frame)
 
 
 def _stream_type(

@@ -68,9 +68,7 @@ def dagster_home(settings: Settings) -> Path:
 
 def instance_ref(settings: Settings) -> InstanceRef:
     """What the web server and the daemon take as ``--instance-ref``; holds no secret."""
-    return InstanceRef.from_dir(
-        str(dagster_home(settings)), config_dir=str(DAGSTER_YAML.parent)
-    )
+    return InstanceRef.from_dir(str(dagster_home(settings)), config_dir=str(DAGSTER_YAML.parent))
 
 
 def open_instance(settings: Settings) -> DagsterInstance:
@@ -103,47 +101,39 @@ class PlatformStorage(DagsterStorage, ConfigurableClass):
         self._schedules = _Schedules(url)
         for storage in (self._runs, self._events, self._schedules):
             storage.follow(find)
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster's
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
+        """What dagster.yaml said of it."""
         return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """No configuration."""
         return {}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Self:
+        """Dagster's constructor."""
         return cls(inst_data=inst_data, **config_value)
 
     @property
     def run_storage(self) -> PostgresRunStorage:
+        """Runs."""
         return self._runs
 
     @property
     def event_log_storage(self) -> BatchedEventLogStorage:
+        """Events."""
         return self._events
 
     @property
     def schedule_storage(self) -> PostgresScheduleStorage:
+        """Schedules and sensors."""
         return self._schedules
-
-    # Only ``storage`` itself is configured; its three parts come with it.
-
-    @property
-    def run_storage_data(self) -> None:
-        return None
-
-    @property
-    def event_storage_data(self) -> None:
-        return None
-
-    @property
-    def schedule_storage_data(self) -> None:
-        return None
 
 
 class _Following:
@@ -188,12 +178,14 @@ class PlatformComputeLogs(LocalComputeLogManager):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """No configuration."""
         return {}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Self:
+        """Dagster's constructor."""
         return cls(inst_data=inst_data, **config_value)
 
 
@@ -205,10 +197,12 @@ class PlatformArtifacts(LocalArtifactStorage):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """No configuration."""
         return {}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Self:
+        """Dagster's constructor."""
         return cls(inst_data=inst_data, **config_value)

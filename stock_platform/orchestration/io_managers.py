@@ -8,8 +8,9 @@ finds them in the ledger and asks for the rest. What it hands to the next asset 
 not the rows: these are in the database.
 """
 
+from collections.abc import Generator
 from contextlib import closing
-from typing import assert_never
+from typing import assert_never, cast
 
 from dagster import (
     ConfigurableIOManager,
@@ -19,7 +20,7 @@ from dagster import (
     ResourceDependency,
 )
 
-from stock_platform.domain.batches import WriteReport
+from stock_platform.domain.batches import FetchBatch, ValidatedBatch, WriteReport
 from stock_platform.orchestration import metadata
 from stock_platform.orchestration.cells import cells_of
 from stock_platform.orchestration.failures import clear_failures
@@ -30,6 +31,7 @@ from stock_platform.orchestration.handles import (
     Derived,
     RawQuotes,
     ValidatedPrices,
+    check_frame,
 )
 from stock_platform.orchestration.partitions import scope_of
 from stock_platform.orchestration.progress import Every, fetched
@@ -73,7 +75,7 @@ class TimescaleIOManager(ConfigurableIOManager):
     def _raw(self, context: OutputContext, platform: Platform, obj: RawQuotes) -> None:
         stream, run_id = obj.stream, context.run_id
         written = WriteReport()
-        with closing(iter(stream)) as batches:
+        with closing(cast("Generator[list[FetchBatch]]", iter(stream))) as batches:
             for batch in batches:
                 written += platform.write_fetch(batch, run_id)
         report = stream.report
@@ -88,23 +90,21 @@ class TimescaleIOManager(ConfigurableIOManager):
             **metadata.of_grid(obj.grid),
             **metadata.of_coverage(coverage),
             "sample": metadata.sample_table(platform.db, sample),
-            "sample_is_sound": metadata.fulfils(
+            "sample_is_sound": check_frame(
                 RAW_FRAME, metadata.plain(metadata.named(platform.db, sample)).to_pandas()
-            ),
+            ).success,
         }
         scope = scope_of(context.asset_key)
         metadata.attach(
             context, account, metadata.of_partitions(platform.db, scope, coverage, keys)
         )
 
-    def _validated(
-        self, context: OutputContext, platform: Platform, obj: ValidatedPrices
-    ) -> None:
+    def _validated(self, context: OutputContext, platform: Platform, obj: ValidatedPrices) -> None:
         written, cells, flagged = WriteReport(), 0, 0
         say = Every(context.log)
-        with closing(obj.batches) as batches:
+        with closing(cast("Generator[ValidatedBatch]", obj.batches)) as batches:
             for batch in batches:
-                broken = VALIDATED_FRAME.type_check(None, batch.prices)
+                broken = check_frame(VALIDATED_FRAME, batch.prices)
                 if not broken.success:
                     raise Failure(
                         description=f"validated prices break their contract: {broken.description}",
@@ -133,4 +133,3 @@ class TimescaleIOManager(ConfigurableIOManager):
             "sample": metadata.sample_table(platform.db, sample),
         }
         metadata.attach(context, account)
-

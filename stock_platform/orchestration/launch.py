@@ -19,7 +19,7 @@ from datetime import date
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, RunsFilter
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.coverage import SHARDS
@@ -103,7 +103,8 @@ def materialize_range(
     Args:
         platform: used by the runs, and left open.
         scope: ``watchlist`` or ``market``.
-        start: first date. end: last date; both inclusive, sessions or not.
+        start: first date, a session or not.
+        end: last date, inclusive.
         tickers: of the watchlist, in any common spelling; None: all that are tracked.
         shards: of the market; None: all.
         retry_failed: ask now for cells that failed or wait, whatever their retry time.

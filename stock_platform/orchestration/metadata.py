@@ -11,18 +11,11 @@ only its own coverage on each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
-from dagster import (
-    DagsterType,
-    MetadataValue,
-    OutputContext,
-    TableMetadataValue,
-    TableRecord,
-    TypeCheckContext,
-)
+from dagster import MetadataValue, OutputContext, TableMetadataValue, TableRecord
 from dagster._core.execution.context.metadata_logging import (
     AssetMetadataHandle,
     OutputMetadataAccumulator,
@@ -213,11 +206,6 @@ def sample_derived(db: Database, table: str, grid: CellGrid) -> pl.DataFrame:
     return readers.periods(db, ids, table.removesuffix("_prices"), *between)
 
 
-def fulfils(kind: DagsterType, frame: Any) -> bool:
-    """Whether a frame passes a type's check."""
-    return kind.type_check(cast("TypeCheckContext", None), frame).success
-
-
 def of_written(written: WriteReport) -> dict[str, int]:
     """What transactions changed, in rows."""
     return {
@@ -251,4 +239,3 @@ def plain(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _no_rows() -> TableMetadataValue:
     return MetadataValue.table([TableRecord(data={"rows": "none"})])
-

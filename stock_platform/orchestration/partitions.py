@@ -68,6 +68,7 @@ class Scope:
             "dagster/asset_partition_range_end": self.key(*last),
         }
 
+
 def rectangles(keys: Iterable[str]) -> dict[tuple[date, ...], list[str]]:
     """Keys as rectangles: dates, and the tickers or shards that have exactly these.
 

@@ -55,9 +55,7 @@ def fetched(grid: CellGrid, report: FetchReport) -> None:
 class Every:
     """Writes to the log at most every ``LOG_EVERY_SECONDS``."""
 
-    def __init__(
-        self, log: DagsterLogManager, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, log: DagsterLogManager, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
         self._clock = clock
         self._last = clock()

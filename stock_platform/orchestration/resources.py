@@ -25,7 +25,6 @@ from stock_platform.settings import Settings, load_settings
 from stock_platform.sources.base import Source
 from stock_platform.sources.registry import spec_of
 
-
 _given: ContextVar[Platform | None] = ContextVar("given", default=None)
 
 
@@ -78,9 +77,7 @@ class SourceResource(ConfigurableResource[Any], ABC):
             if endpoint.shape is TileShape.ROW and Interval.DAY in endpoint.intervals:
                 source = self.open(platform)
                 try:
-                    tile = Tile(
-                        self.vendor, endpoint.name, Interval.DAY, start, end, symbol=ticker
-                    )
+                    tile = Tile(self.vendor, endpoint.name, Interval.DAY, start, end, symbol=ticker)
                     return source.fetch(tile).bars
                 finally:
                     source.close()
@@ -182,7 +179,10 @@ class PlatformResource(ConfigurableResource[Any]):
         return self._platform
 
     @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator["PlatformResource"]:
+    def yield_for_execution(
+        self,
+        context: InitResourceContext,  # noqa: ARG002  # Dagster's signature
+    ) -> Iterator["PlatformResource"]:
         """Close the platform when the run, or the tick, is over."""
         try:
             yield self

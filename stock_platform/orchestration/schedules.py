@@ -87,7 +87,9 @@ def requests(
         return
     last = calendar.last_completed(now - DELAY)
     first = max(start, last - CATCH_UP)
-    sessions = calendar.sessions(first, last).astype(object) if first <= last else []
+    sessions: list[date] = (
+        calendar.sessions(first, last).astype(object).tolist() if first <= last else []
+    )
     wanted = [session for session in sessions if not has_run(instance, scope, session)]
     for session in wanted:
         yield RunRequest(
@@ -105,9 +107,7 @@ def requests(
 
 def has_run(instance: DagsterInstance, scope: Scope, session: date) -> bool:
     """Whether this session's run was made, and did not fail."""
-    found = instance.get_runs(
-        RunsFilter(tags={SESSION_TAG: f"{scope.name} {session}"}), limit=1
-    )
+    found = instance.get_runs(RunsFilter(tags={SESSION_TAG: f"{scope.name} {session}"}), limit=1)
     return bool(found) and found[0].status not in GONE
 
 

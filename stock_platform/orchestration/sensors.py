@@ -68,6 +68,8 @@ def watchlist_sensor() -> SensorDefinition:
         new = [ticker for ticker in tracked if ticker not in known]
         if not new:
             return SkipReason(f"all {len(tracked):,} tracked tickers have their partition")
-        return SensorResult(dynamic_partitions_requests=[AddDynamicPartitionsRequest(WATCHLIST_TICKERS, new)])
+        return SensorResult(
+            dynamic_partitions_requests=[AddDynamicPartitionsRequest(WATCHLIST_TICKERS, new)]
+        )
 
     return watchlist_partitions

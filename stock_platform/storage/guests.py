@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg2
 from psycopg import sql
@@ -98,9 +99,14 @@ def guest_engine(
     killed, and start it, perhaps on another port. Connections are kept and tested before
     use: a new one costs some ten milliseconds, and Dagster opens one a statement.
     """
+
+    def dial() -> Any:
+        arguments: dict[str, Any] = {**connect_arguments(find(), settings)}
+        return psycopg2.connect(**arguments)
+
     return create_engine(
         "postgresql+psycopg2://",
-        creator=lambda: psycopg2.connect(**connect_arguments(find(), settings)),
+        creator=dial,
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=max_overflow,

@@ -4,7 +4,7 @@ Belongs here: assets that ask the platform and return what it promises. Does not
 writing (io_managers.py), descriptions (texts.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dagster import (
@@ -15,6 +15,7 @@ from dagster import (
     AssetsDefinition,
     BackfillPolicy,
     Config,
+    DagsterType,
     asset,
 )
 from pydantic import Field
@@ -52,36 +53,42 @@ class FetchConfig(Config):
 def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsDefinition]:
     """The five assets of a scope; ``deps`` are what its raw quotes come after."""
 
-    def common(name: str, kinds: set[str]) -> dict[str, Any]:
-        return {
-            "key": AssetKey([scope.name, name]),
-            "description": describe(name, scope.name),
-            "partitions_def": scope.partitions,
-            "backfill_policy": BackfillPolicy.single_run(),
-            "group_name": scope.name,
-            "owners": OWNERS,
-            "kinds": {"postgres", *kinds},
-            "code_version": CODE_VERSION,
-            "metadata": {
+    def ours(
+        name: str, *kinds: str, dagster_type: DagsterType, **more: Any
+    ) -> Callable[[Callable[..., Any]], AssetsDefinition]:
+        decorate: Callable[..., Any] = asset
+        made: Callable[[Callable[..., Any]], AssetsDefinition] = decorate(
+            key=AssetKey([scope.name, name]),
+            description=describe(name, scope.name),
+            partitions_def=scope.partitions,
+            backfill_policy=BackfillPolicy.single_run(),
+            group_name=scope.name,
+            owners=OWNERS,
+            kinds={"postgres", *kinds},
+            code_version=CODE_VERSION,
+            metadata={
                 "dagster/column_schema": SCHEMAS[name],
                 "dagster/table_name": f"stocks.{name}",
             },
-            "tags": {"stock_platform/scope": scope.name},
-        }
+            tags={"stock_platform/scope": scope.name},
+            dagster_type=dagster_type,
+            **more,
+        )
+        return made
 
     raw_key = AssetKey([scope.name, "raw_quotes"])
     validated_key = AssetKey([scope.name, "validated_prices"])
 
-    @asset(**common("raw_quotes", {"api"}), dagster_type=RAW_STREAM, deps=[*map(AssetDep, deps)])
+    @ours("raw_quotes", "api", dagster_type=RAW_STREAM, deps=[*map(AssetDep, deps)])
     def raw_quotes(
         context: AssetExecutionContext, config: FetchConfig, platform: PlatformResource
     ) -> Any:
         with clear_failures():
-            ours = platform.get()
-            grid = cells_of(ours, scope.name, keys_of(context))
-            wider = backfill_cells(ours, scope.name, context, raw_key)
-            missing = ours.missing(grid, retry_failed=config.retry_failed).trimmed()
-            stream = ours.fetch(
+            current = platform.get()
+            grid = cells_of(current, scope.name, keys_of(context))
+            wider = backfill_cells(current, scope.name, context, raw_key)
+            missing = current.missing(grid, retry_failed=config.retry_failed).trimmed()
+            stream = current.fetch(
                 grid,
                 context.run.run_id,
                 wider=wider,
@@ -90,8 +97,9 @@ def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsD
             )
         return RawQuotes(grid, stream, per_ticker_calls=len(missing.assets))
 
-    @asset(
-        **common("validated_prices", {"polars"}),
+    @ours(
+        "validated_prices",
+        "polars",
         dagster_type=VALIDATED_STREAM,
         ins={"raw": AssetIn(raw_key)},
     )
@@ -100,19 +108,19 @@ def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsD
 
     validated = {"validated": AssetIn(validated_key)}
 
-    @asset(**common("weekly_prices", set()), dagster_type=DERIVED, ins=validated)
+    @ours("weekly_prices", dagster_type=DERIVED, ins=validated)
     def weekly_prices(validated: Cells, platform: PlatformResource) -> Any:
         with clear_failures():
             changed = platform.get().refresh_periods(validated.grid, "weekly")
         return Derived(validated.grid, "weekly_prices", changed)
 
-    @asset(**common("monthly_prices", set()), dagster_type=DERIVED, ins=validated)
+    @ours("monthly_prices", dagster_type=DERIVED, ins=validated)
     def monthly_prices(validated: Cells, platform: PlatformResource) -> Any:
         with clear_failures():
             changed = platform.get().refresh_periods(validated.grid, "monthly")
         return Derived(validated.grid, "monthly_prices", changed)
 
-    @asset(**common("indicators", {"polars"}), dagster_type=DERIVED, ins=validated)
+    @ours("indicators", "polars", dagster_type=DERIVED, ins=validated)
     def indicators(validated: Cells, platform: PlatformResource) -> Any:
         with clear_failures():
             changed = platform.get().refresh_indicators(validated.grid)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+ASSETS = {"raw_quotes", "validated_prices", "weekly_prices", "monthly_prices", "indicators"}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    from stock_platform.orchestration.build import build_definitions
+
+    return build_definitions()
+
+
+def test_the_code_location_loads_offline() -> None:
+    """No network, no database, no warning: in a process that can connect to nothing."""
+    program = """
+import socket, sys, warnings
+warnings.simplefilter("error")
+def refuse(*args, **options): raise AssertionError("connected at import")
+socket.socket.connect = refuse
+import stock_platform.definitions as location
+location.defs.get_repository_def()
+assert "stock_platform.storage.embedded.cluster" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_asset_keys(defs: dg.Definitions) -> None:
+    """The same five assets in both scopes, and the catalog."""
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert keys == {
+        *(f"{scope}/{name}" for scope in ("watchlist", "market") for name in ASSETS),
+        "catalog",
+    }
+
+
+def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
+    """Their names are what people and the command line know."""
+    repository = defs.get_repository_def()
+    assert {job.name for job in repository.get_all_jobs()} >= {
+        "watchlist_job", "market_job", "catalog_job", "resume_job",
+    }  # fmt: skip
+    assert {s.name for s in repository.schedule_defs} == {
+        "watchlist_after_close", "market_after_close",
+    }  # fmt: skip
+    assert {s.name for s in repository.sensor_defs} == {"resume_waiting", "watchlist_partitions"}
+
+
+def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:
+    """Every asset has a description, an owner, a group, kinds, a code version and a schema."""
+    for definition in defs.get_repository_def().assets_defs_by_key.values():
+        for spec in definition.specs:
+            assert len(spec.description or "") > 80, spec.key
+            assert spec.owners
+            assert spec.group_name in ("watchlist", "market", "catalog")
+            assert spec.kinds
+            assert spec.code_version
+            if spec.key.path[0] != "catalog":
+                assert spec.metadata["dagster/column_schema"].columns
+
+
+def test_every_asset_takes_one_run_for_many_partitions(defs: dg.Definitions) -> None:
+    """A range is one run, whatever its size."""
+    for definition in defs.get_repository_def().assets_defs_by_key.values():
+        if definition.partitions_def is not None:
+            assert definition.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_checks(defs: dg.Definitions) -> None:
+    """Three checks a scope. None is partitioned: Dagster stores such a check's demand per cell."""
+    checks = defs.get_repository_def().asset_checks_defs_by_key
+    assert {(k.asset_key.to_user_string(), k.name) for k in checks} == {
+        (f"{scope}/{asset}", name)
+        for scope in ("watchlist", "market")
+        for asset, name in (
+            ("raw_quotes", "coverage"),
+            ("validated_prices", "ohlc_sanity"),
+            ("validated_prices", "freshness"),
+        )
+    }
