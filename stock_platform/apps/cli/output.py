@@ -115,7 +115,8 @@ def _text(value: Any) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:,.4f}"[: -2 if f"{value:.4f}".endswith("00") else None]
+            whole, _, decimals = f"{value:,.4f}".partition(".")
+            return f"{whole}.{decimals.rstrip('0'):0<2}"
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case list() | tuple() | set() | frozenset():

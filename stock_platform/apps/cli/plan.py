@@ -73,11 +73,27 @@ def plan(
             shards=shards, start=start, end=end,
         )  # fmt: skip
         made = forecast(platform, wanted, retry_failed=retry_failed)
+        blind = made.assumed and not lists_the_market(platform)
     facts = describe(made, wanted)
     if json:
         output.show_json(facts | {"tiles": made.plan.to_dict()["tiles"]})
     else:
         _show(made, facts)
+    if blind:
+        output.note(
+            "a backfill needs a source that knows who is in the market: set POLYGON_API_KEY (free)"
+        )
+
+
+def lists_the_market(platform: Platform) -> bool:
+    """Whether a source that is on answers for the whole market at once."""
+    from stock_platform.domain.capabilities import TileShape
+
+    return any(
+        endpoint.shape is TileShape.COLUMN
+        for source in platform.capabilities.values()
+        for endpoint in source.endpoints
+    )
 
 
 def forecast(platform: Platform, wanted: Selection, *, retry_failed: bool = False) -> Forecast:
