@@ -9,7 +9,7 @@ Canonical forms:
     AAPL, NA, TRUE         a plain US ticker (up to six letters)
     BRK.B                  a class of shares
     BAC.PRB, TRT.PR        a preferred share, with and without a series
-    ACHR.WS, XYZ.WS.A      a warrant; AAM.U a unit; XYZ.R a right; XYZ.WI when issued
+    ACHR.WS, XYZ.WS.A      a warrant; AAM.U a unit; XYZ.R a right; XYZ.WI when issued; XYZ.RWI both
     VOD.L, 7203.T          a listing abroad, with Yahoo's suffix of its exchange
     BTC-USD                a coin in a currency
     EUR/USD                a currency pair: dollars for one euro
@@ -61,87 +61,18 @@ class Symbol:
 
 
 FIAT = frozenset(
-    [
-        "AED",
-        "ARS",
-        "AUD",
-        "BRL",
-        "CAD",
-        "CHF",
-        "CLP",
-        "CNH",
-        "CNY",
-        "COP",
-        "CZK",
-        "DKK",
-        "EGP",
-        "EUR",
-        "GBP",
-        "HKD",
-        "HUF",
-        "IDR",
-        "ILS",
-        "INR",
-        "JPY",
-        "KRW",
-        "KWD",
-        "MAD",
-        "MXN",
-        "MYR",
-        "NGN",
-        "NOK",
-        "NZD",
-        "PEN",
-        "PHP",
-        "PKR",
-        "PLN",
-        "QAR",
-        "RON",
-        "RUB",
-        "SAR",
-        "SEK",
-        "SGD",
-        "THB",
-        "TRY",
-        "TWD",
-        "UAH",
-        "USD",
-        "VND",
-        "XAG",
-        "XAU",
-        "ZAR",
-    ]
+    (  # noqa: SIM905  # words read better than forty lines
+        "AED ARS AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY "
+        "KRW KWD MAD MXN MYR NGN NOK NZD PEN PHP PKR PLN QAR RON RUB SAR SEK SGD THB TRY TWD "
+        "UAH USD VND XAG XAU ZAR"
+    ).split()
 )
 COIN_QUOTES = FIAT | {"USDT", "USDC", "BTC", "ETH"}
 COINS = frozenset(
-    [
-        "ADA",
-        "ALGO",
-        "ATOM",
-        "AVAX",
-        "BCH",
-        "BNB",
-        "BTC",
-        "DOGE",
-        "DOT",
-        "ETC",
-        "ETH",
-        "FIL",
-        "LINK",
-        "LTC",
-        "MATIC",
-        "NEAR",
-        "SHIB",
-        "SOL",
-        "TRX",
-        "UNI",
-        "USDC",
-        "USDT",
-        "XLM",
-        "XMR",
-        "XRP",
-        "XTZ",
-    ]
+    (  # noqa: SIM905  # words read better than forty lines
+        "ADA ALGO ATOM AVAX BCH BNB BTC DOGE DOT ETC ETH FIL LINK LTC MATIC NEAR SHIB SOL TRX "
+        "UNI USDC USDT XLM XMR XRP XTZ"
+    ).split()
 )
 
 # Yahoo's exchange suffixes that mark a listing abroad, and the calendar of each.
@@ -154,7 +85,6 @@ FOREIGN = {
     "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "KL": "XKLS", "BK": "XBKK",
     "JK": "XIDX", "NS": "XNSE", "BO": "XBOM", "AX": "XASX", "NZ": "XNZE", "TO": "XTSE",
     "NE": "XTSE", "CN": "XTSE", "MX": "XMEX", "SA": "BVMF", "BA": "XBUE",
-    "SN": "XSGO",
 }  # fmt: skip
 
 _ALLOWED = "use a ticker like AAPL, BRK.B, BAC.PRB, VOD.L, BTC-USD, EUR/USD, ^GSPC or GC=F"
@@ -162,7 +92,7 @@ _PLAIN = re.compile(r"[A-Z][A-Z0-9]{0,5}")
 _ABROAD = re.compile(r"([A-Z0-9][A-Z0-9&-]{0,11})\.([A-Z]{1,3})")
 _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]{0,5})[-./ ]([A-Z]{1,3})(?:[-./ ]([A-Z]))?")
 _PREFERRED = re.compile(r"([A-Z][A-Z0-9]{0,5})(?:\$|[./ ]PR[-./ ]?|-PR-?(?=[A-Z])|[-./ ]P)([A-Z]?)")
-_CQS = re.compile(r"([A-Z]{1,6})(?:(p)([A-Z]?)|(r)|(w))")
+_CQS = re.compile(r"([A-Z]{1,6})(?:(p)([A-Z]?)|(rw)|(r)|(w))")
 _DOTTED = re.compile(r"([A-Z]{1,6})\.([A-Z])")
 _PAIR = re.compile(r"([A-Z0-9]{2,10})[-/]([A-Z]{3,4})")
 _INDEX = re.compile(r"\^[A-Z0-9][A-Z0-9.-]{0,14}")
@@ -244,8 +174,8 @@ def _cqs(raw: str) -> Symbol | None:
     match = _CQS.fullmatch(raw)
     if match is None:
         return None
-    root, preferred, series, right, _ = match.groups()
-    suffix = f"PR{series}" if preferred else "R" if right else "WI"
+    root, preferred, series, rights_when_issued, right, _ = match.groups()
+    suffix = f"PR{series}" if preferred else "RWI" if rights_when_issued else "R" if right else "WI"
     return Symbol(f"{root}.{suffix}", AssetClass.STOCK)
 
 
@@ -304,7 +234,13 @@ def _share(text: str) -> Symbol | None:
 
 
 def _us(root: str, suffix: str, series: str | None) -> Symbol | None:
-    for kinds, name in ((_WARRANT, "WS"), (_UNIT, "U"), (_RIGHT, "R"), (_WHEN_ISSUED, "WI")):
+    for kinds, name in (
+        (_WARRANT, "WS"),
+        (_UNIT, "U"),
+        (_RIGHT, "R"),
+        (_WHEN_ISSUED, "WI"),
+        ({"RWI"}, "RWI"),
+    ):
         if suffix in kinds:
             tail = f".{series}" if series else ""
             return Symbol(f"{root}.{name}{tail}", AssetClass.STOCK)
@@ -325,7 +261,7 @@ def _yahoo(root: str, suffix: str) -> str:
 def _polygon(root: str, suffix: str) -> str:
     if suffix.startswith("PR") and len(suffix) <= 3:
         return f"{root}p{suffix[2:]}"
-    return {"R": f"{root}r", "WI": f"{root}w"}.get(suffix, f"{root}.{suffix}")
+    return {"R": f"{root}r", "WI": f"{root}w", "RWI": f"{root}rw"}.get(suffix, f"{root}.{suffix}")
 
 
 def _nasdaq(root: str, suffix: str) -> str:
