@@ -26,7 +26,7 @@ lint: .venv/installed  ## Run ruff, mypy (strict) and import-linter
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m mypy
-	$(PY) -m importlinter.cli lint --config setup.cfg
+	.venv/bin/lint-imports --config setup.cfg
 
 check: lint test  ## Run lint, then the tests
 

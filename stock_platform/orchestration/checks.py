@@ -40,6 +40,9 @@ from stock_platform.pipeline.runtime import Platform
 from stock_platform.storage import readers
 
 CELLS_PER_READ = 100_000
+ROWS_ASIDE = 10 * CELLS_PER_READ
+"""More than a read's cells can have in quarantine: every source's row of each."""
+
 TICKERS_LISTED = 20
 
 
@@ -132,7 +135,6 @@ def judge_prices(platform: Platform, grid: CellGrid) -> AssetCheckResult:
     """Passes where every validated price fulfils the contract and nothing vanished."""
     rows, broken, vanished = 0, 0, 0
     why: list[str] = []
-    aside = pl.DataFrame(schema=readers.QUARANTINED)
     for part in grid.row_chunks(CELLS_PER_READ):
         cells = part.trimmed()
         between = span(cells)
@@ -146,7 +148,9 @@ def judge_prices(platform: Platform, grid: CellGrid) -> AssetCheckResult:
         if not verdict.success:
             broken += int(getattr(verdict.metadata.get("num_failures"), "value", None) or 1)
             why.append(verdict.description or "")
-        aside = readers.quarantined(platform.db, ids, *between).select("asset_id", "session")
+        aside = readers.quarantined(platform.db, ids, *between, limit=ROWS_ASIDE).select(
+            "asset_id", "session"
+        )
         accounted = pl.concat([prices.select("asset_id", "session"), aside]).unique()
         stored = platform.coverage(cells)
         has_raw = cells.with_mask(stored.codes == STORED_CODE).to_frame()

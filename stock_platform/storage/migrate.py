@@ -70,13 +70,15 @@ def migrate(url: str) -> list[str]:
     return [name for name in known() if before is None or number(name) > before]
 
 
-def run_sql(connection: psycopg.Connection[object], name: str) -> None:
+def run_sql(connection: psycopg.Connection[object] | None, name: str) -> None:
     """Run one SQL file inside the connection's transaction; called by its Alembic revision.
 
     Raises:
         DatabaseError: the server refused a statement.
     """
     text = (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    if connection is None:
+        raise DatabaseError(f"migration {name} needs a connection: Alembic's offline mode has none")
     try:
         connection.execute(text.encode())  # no parameters: many statements, and % means %
     except psycopg.Error as error:

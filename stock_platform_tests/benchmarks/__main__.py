@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 import sys
 
-import stock_platform_tests.benchmarks as benchmarks
+from stock_platform_tests import benchmarks
 
 
 def main(names: list[str]) -> int:
