@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 import polars as pl
@@ -23,10 +23,6 @@ from stock_platform.domain.symbols import AssetClass, parse_symbol
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import claims, ledger
 from stock_platform.storage.connection import Database
-
-DISCOVERY_DAYS = 10
-"""A ticker first seen in a whole-market answer of the last days is a new listing; one in
-an older answer may be another asset's former ticker, which only the catalog can tell."""
 
 FOREVER = {"valid_from": date(1, 1, 1), "valid_to": date(9999, 12, 31)}
 
@@ -114,7 +110,7 @@ class Market:
             .to_series().sort().to_list()
         )  # fmt: skip
         discovered = 0
-        if strangers and session >= now.date() - timedelta(days=DISCOVERY_DAYS):
+        if strangers and session >= self._newest(now):
             found = register_symbols(self.db, strangers, self.calendar)
             discovered = len(found)
             strangers = [s for s in strangers if s not in found]
@@ -127,6 +123,15 @@ class Market:
         )
         cells = CellGrid.rectangle(present["asset_id"], [session], tile.interval)
         return RollCall(owners, cells, discovered, strangers)
+
+    def _newest(self, now: datetime) -> date:
+        """The session from which a ticker nobody knows is a new listing.
+
+        In an older answer it may be another asset's former ticker, which only the catalog
+        can tell. The newest answer may be a session old: vendors publish late.
+        """
+        exchange = get_calendar(self.calendar)
+        return exchange.previous_session(exchange.last_completed(now))
 
     def _tickers_on(self, session: date) -> pl.DataFrame:
         return catalog.ticker_map(self.db, session, session).rename({"ticker": "symbol"})
