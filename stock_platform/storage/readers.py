@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 from psycopg import sql
 
+from stock_platform.domain.aggregates import INDICATORS
 from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, VALIDATED_PRICES, Interval
 from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.cells import CellGrid
@@ -50,15 +51,6 @@ __all__ = [
 PERIOD_PRICES = _periods.PERIOD_PRICES
 
 RAW_WITH_CALL: dict[str, pl.DataType] = {**RAW_QUOTES, "fetch_id": pl.Int64()}
-
-INDICATORS: dict[str, pl.DataType] = {
-    "asset_id": pl.Int32(),
-    "session": pl.Date(),
-    "simple_return": pl.Float64(),
-    "log_return": pl.Float64(),
-    "volatility_21": pl.Float64(),
-    "volatility_63": pl.Float64(),
-}
 
 CLOSES: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
