@@ -9,26 +9,37 @@ Canonical forms:
     AAPL, NA, TRUE         a plain US ticker (up to six letters)
     BRK.B                  a class of shares
     BAC.PRB, TRT.PR        a preferred share, with and without a series
-    ACHR.WS, XYZ.WS.A      a warrant; AAM.U a unit; XYZ.R a right; XYZ.WI when issued; XYZ.RWI both
+    ACHR.WS, NE.WS.A       a warrant; AAM.U a unit; CELG.R a right; AAN.WI when issued
     VOD.L, 7203.T          a listing abroad, with Yahoo's suffix of its exchange
     BTC-USD                a coin in a currency
     EUR/USD                a currency pair: dollars for one euro
     ^GSPC                  an index
-    GC=F                   a continuous future
+    GC=F, CLZ26.NYM        a future, continuous and dated (Yahoo's exchange codes)
     VFINX                  a mutual fund (five letters, the last an X)
 
-Sources: Yahoo's suffixes https://help.yahoo.com/kb/SLN2310.html ; CQS and NASDAQ suffixes
-https://www.nasdaqtrader.com/trader.aspx?id=CQSsymbolconvention .
+A pair of currencies is ISO 4217's codes. An index has Yahoo's name, but where Polygon's and
+Yahoo's differ both mean one (I:SPX, ^SPX and ^GSPC). A US class L, F or T would read like a
+listing in London, Frankfurt or Tokyo; there is none, and it is refused.
+
+Kinds of US shares: us_shares.py. Sources: Yahoo's suffixes https://help.yahoo.com/kb/SLN2310.html .
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from stock_platform.domain.errors import InputError, one_of
+from stock_platform.domain.us_shares import (
+    ROOT,
+    UsShare,
+    read_cqs,
+    read_platform,
+    read_written,
+)
 
 Vendor = Literal["yahoo", "polygon", "nasdaq"]
 VENDORS: tuple[Vendor, ...] = ("yahoo", "polygon", "nasdaq")
@@ -60,14 +71,26 @@ class Symbol:
         return self.ticker
 
 
+# Currencies of ISO 4217, gold (XAU) and silver (XAG), and offshore yuan (CNH).
 FIAT = frozenset(
-    (  # noqa: SIM905  # words read better than forty lines
-        "AED ARS AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY "
-        "KRW KWD MAD MXN MYR NGN NOK NZD PEN PHP PKR PLN QAR RON RUB SAR SEK SGD THB TRY TWD "
-        "UAH USD VND XAG XAU ZAR"
+    (  # noqa: SIM905  # words read better than two hundred lines
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN "
+        "BWP BYN BZD CAD CDF CHF CLP CNH CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR "
+        "FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD "
+        "JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK "
+        "MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN "
+        "PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB "
+        "TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XAG XAU XCD XOF "
+        "XPD XPF XPT YER ZAR ZMW ZWL"
     ).split()
 )
-COIN_QUOTES = FIAT | {"USDT", "USDC", "BTC", "ETH"}
+# What coins are quoted in; longer ones first, so that BTCUSDT is not BTCUSD and a T.
+COIN_QUOTES = (
+    "USDC", "USDT", "AUD", "BRL", "BTC", "CAD", "CHF", "CNY", "ETH", "EUR", "GBP", "HKD", "IDR",
+    "INR", "JPY", "KRW", "MXN", "NZD", "PLN", "RUB", "SGD", "THB", "TRY", "TWD", "UAH", "USD",
+    "ZAR",
+)  # fmt: skip
+# Coins known without a mark: BTCUSD is bitcoin in dollars.
 COINS = frozenset(
     (  # noqa: SIM905  # words read better than forty lines
         "ADA ALGO ATOM AVAX BCH BNB BTC DOGE DOT ETC ETH FIL LINK LTC MATIC NEAR SHIB SOL TRX "
@@ -87,20 +110,29 @@ FOREIGN = {
     "NE": "XTSE", "CN": "XTSE", "MX": "XMEX", "SA": "BVMF", "BA": "XBUE",
 }  # fmt: skip
 
-_ALLOWED = "use a ticker like AAPL, BRK.B, BAC.PRB, VOD.L, BTC-USD, EUR/USD, ^GSPC or GC=F"
-_PLAIN = re.compile(r"[A-Z][A-Z0-9]{0,5}")
-_ABROAD = re.compile(r"([A-Z0-9][A-Z0-9&-]{0,11})\.([A-Z]{1,3})")
-_SUFFIXED = re.compile(r"([A-Z][A-Z0-9]{0,5})[-./ ]([A-Z]{1,3})(?:[-./ ]([A-Z]))?")
-_PREFERRED = re.compile(r"([A-Z][A-Z0-9]{0,5})(?:\$|[./ ]PR[-./ ]?|-PR-?(?=[A-Z])|[-./ ]P)([A-Z]?)")
-_CQS = re.compile(r"([A-Z]{1,6})(?:(p)([A-Z]?)|(rw)|(r)|(w))")
-_DOTTED = re.compile(r"([A-Z]{1,6})\.([A-Z])")
-_PAIR = re.compile(r"([A-Z0-9]{2,10})[-/]([A-Z]{3,4})")
-_INDEX = re.compile(r"\^[A-Z0-9][A-Z0-9.-]{0,14}")
-_FUTURE = re.compile(r"[A-Z0-9]{1,6}=F")
-_FUND = re.compile(r"[A-Z]{4}X")
+# Indices: Polygon's name where it is not Yahoo's, and the calendar where it is not New York's.
+_POLYGON_INDEX = {"GSPC": "SPX", "IXIC": "COMP"}
+_YAHOO_INDEX = {polygon: yahoo for yahoo, polygon in _POLYGON_INDEX.items()}
+_INDEX_CALENDAR = {
+    "AEX": "XAMS", "AORD": "XASX", "ATX": "XWBO", "AXJO": "XASX", "BFX": "XBRU", "BSESN": "XBOM",
+    "BVSP": "BVMF", "FCHI": "XPAR", "FTMC": "XLON", "FTSE": "XLON", "GDAXI": "XETR",
+    "GSPTSE": "XTSE", "HSI": "XHKG", "IBEX": "XMAD", "JKSE": "XIDX", "KLSE": "XKLS", "KQ11": "XKRX",
+    "KS11": "XKRX", "MDAXI": "XETR", "MERV": "XBUE", "MXX": "XMEX", "N100": "XPAR", "N225": "XTKS",
+    "NSEBANK": "XNSE", "NSEI": "XNSE", "NZ50": "XNZE", "OMX": "XSTO", "OMXC25": "XCSE",
+    "OMXH25": "XHEL", "SSMI": "XSWX", "STI": "XSES", "STOXX50E": "XETR", "TWII": "XTAI",
+}  # fmt: skip
 
-# Suffixes as people and vendors write them.
-_WARRANT, _UNIT, _RIGHT, _WHEN_ISSUED = {"W", "WS", "WT"}, {"U", "UN"}, {"R", "RI", "RT"}, {"WI"}
+_ALLOWED = "use a ticker like AAPL, BRK.B, BAC.PRB, VOD.L, BTC-USD, EUR/USD, ^GSPC or GC=F"
+_NOTHING = frozenset({"N/A", "#N/A"})
+"""What spreadsheets write where there is no ticker."""
+
+_PLAIN = re.compile(ROOT)
+_FUND = re.compile(r"[A-Z]{4}X")
+_ABROAD = re.compile(r"([A-Z0-9][A-Z0-9&-]{0,11})\.([A-Z]{1,3})")
+_PAIR = re.compile(r"([A-Z0-9]{1,12})[-/]([A-Z]{3,4})")
+_INDEX = re.compile(r"(?:\^|I:)([A-Z0-9][A-Z0-9.-]{0,14})")
+_FUTURE = re.compile(r"[A-Z0-9]{1,6}=F|[A-Z0-9][A-Z0-9-]{0,7}\.(?:CBT|CME|CMX|NYB|NYM)")
+_TITLE_CASE = re.compile(r"[A-Z][a-z]")
 
 
 def parse_symbol(text: str) -> Symbol:
@@ -110,7 +142,19 @@ def parse_symbol(text: str) -> Symbol:
         InputError: it cannot be a ticker.
     """
     raw = text.strip()
-    found = _cqs(raw) or _marked(raw.upper()) or _pair(raw.upper()) or _share(raw.upper())
+    if not raw.isascii() or raw.upper() in _NOTHING:
+        raise InputError("ticker", text, _ALLOWED)
+    upper = raw.upper()
+    marked_small = raw != upper and not _TITLE_CASE.fullmatch(raw)  # BACpB; but Bp is BP
+    found = (
+        (_suffixed(raw, read_cqs) if marked_small else None)
+        or _marked(upper)
+        or _pair(upper)
+        or _plain(upper)
+        or _listed_abroad(upper)
+        or (_suffixed(upper, read_platform) if set("$+=^*%#") & set(upper) else None)
+        or _suffixed(upper, read_written)
+    )
     if found is None:
         raise InputError("ticker", text, _ALLOWED)
     return found
@@ -125,35 +169,46 @@ def to_vendor(symbol: Symbol, vendor: Vendor) -> str:
     if vendor not in VENDORS:
         raise InputError("vendor", vendor, one_of(VENDORS))
     ticker, kind = symbol.ticker, symbol.asset_class
-    if kind is AssetClass.FX:
-        base, quote = ticker.split("/")
-        return {"yahoo": f"{base}{quote}=X", "polygon": f"C:{base}{quote}"}.get(vendor, ticker)
-    if kind is AssetClass.CRYPTO:
-        return f"X:{ticker.replace('-', '')}" if vendor == "polygon" else ticker
-    if kind is AssetClass.INDEX:
-        return f"I:{ticker[1:]}" if vendor == "polygon" else ticker
-    if kind is AssetClass.COMMODITY or "." not in ticker:
+    if kind in (AssetClass.FX, AssetClass.CRYPTO, AssetClass.INDEX, AssetClass.COMMODITY):
+        spelling = _marked_for(ticker, kind, vendor)
+        if spelling is None:
+            raise InputError("ticker", ticker, f"{vendor} has no {kind}")
+        return spelling
+    if "." not in ticker:
         return ticker
-    root, _, suffix = ticker.partition(".")
-    if suffix in FOREIGN:
+    if _listed_abroad(ticker) is not None:
         if vendor != "yahoo":
             raise InputError("ticker", ticker, f"{vendor} has US listings only")
         return ticker
-    return _SPELL[vendor](root, suffix)
+    share = read_written(ticker)
+    if share is None:
+        raise InputError("ticker", ticker, _ALLOWED)
+    return {"yahoo": share.yahoo, "polygon": share.cqs, "nasdaq": share.nasdaq}[vendor]
 
 
 def from_vendor(text: str, vendor: Vendor) -> Symbol:
     """The symbol that a vendor's spelling means.
 
+    Polygon's and NASDAQ's are never listings abroad. Of the columns in NASDAQ's directory,
+    "CQS Symbol" (read as polygon) and "NASDAQ Symbol" are exact; "ACT Symbol" says less: a
+    second warrant looks like a class there.
+
     Raises:
         InputError: an unknown vendor, or text that cannot be its ticker.
     """
+    if vendor == "yahoo":
+        return parse_symbol(text)
     if vendor not in VENDORS:
         raise InputError("vendor", vendor, one_of(VENDORS))
-    if vendor in ("polygon", "nasdaq") and (share := _DOTTED.fullmatch(text)):
-        found = _us(share[1], share[2], None)  # never a listing abroad
-        return found if found is not None else parse_symbol(text)
-    return parse_symbol(text)
+    if vendor == "polygon":
+        marked = _marked(text) if text[1:2] == ":" else None
+        found = marked or _plain(text) or _suffixed(text, read_cqs)
+    else:
+        found = _plain(text) or _suffixed(text, read_platform)
+    found = found or _suffixed(text, read_written)
+    if found is None:
+        raise InputError("ticker", text, f"use a ticker as {vendor} writes it, like BRK.B")
+    return found
 
 
 def default_calendar(symbol: Symbol) -> str:
@@ -165,39 +220,43 @@ def default_calendar(symbol: Symbol) -> str:
             return "24/5"
         case AssetClass.COMMODITY:
             return "CMES"
+        case AssetClass.INDEX:
+            return _INDEX_CALENDAR.get(symbol.ticker[1:], "XNYS")
         case _:
-            return FOREIGN.get(symbol.ticker.partition(".")[2], "XNYS")
+            return FOREIGN.get(symbol.ticker.rpartition(".")[2], "XNYS")
 
 
-def _cqs(raw: str) -> Symbol | None:
-    """Polygon and the consolidated tape mark some kinds by a small letter: BACpB."""
-    match = _CQS.fullmatch(raw)
-    if match is None:
-        return None
-    root, preferred, series, rights_when_issued, right, _ = match.groups()
-    suffix = f"PR{series}" if preferred else "RWI" if rights_when_issued else "R" if right else "WI"
-    return Symbol(f"{root}.{suffix}", AssetClass.STOCK)
+def _marked_for(ticker: str, kind: AssetClass, vendor: Vendor) -> str | None:
+    """How a vendor spells what is no share; None where it has no such thing."""
+    joined = ticker.replace("/", "").replace("-", "")
+    if vendor == "yahoo":
+        return f"{joined}=X" if kind is AssetClass.FX else ticker
+    if vendor == "polygon" and kind is not AssetClass.COMMODITY:
+        index = _POLYGON_INDEX.get(ticker[1:], ticker[1:])
+        mark = {AssetClass.FX: f"C:{joined}", AssetClass.CRYPTO: f"X:{joined}"}
+        return mark.get(kind, f"I:{index}")
+    return None
 
 
 def _marked(text: str) -> Symbol | None:
     """Spellings that carry a mark of their kind: ^GSPC, GC=F, EURUSD=X, X:BTCUSD."""
-    if _INDEX.fullmatch(text):
-        return Symbol(text, AssetClass.INDEX)
-    if re.fullmatch(r"I:[A-Z0-9][A-Z0-9.-]{0,14}", text):
-        return Symbol(f"^{text[2:]}", AssetClass.INDEX)
+    index = _INDEX.fullmatch(text)
+    if index is not None:
+        return Symbol(f"^{_YAHOO_INDEX.get(index[1], index[1])}", AssetClass.INDEX)
     if _FUTURE.fullmatch(text):
         return Symbol(text, AssetClass.COMMODITY)
-    pair = text.removesuffix("=X").removeprefix("C:").replace("/", "")
     if text.endswith("=X") or text.startswith("C:") or len(text) == 6:
-        pair = f"USD{pair}" if len(pair) == 3 and pair in FIAT else pair
-        if len(pair) == 6 and pair[:3] in FIAT and pair[3:] in FIAT and pair[:3] != pair[3:]:
+        pair = text.removesuffix("=X").removeprefix("C:").replace("/", "")
+        pair = f"USD{pair}" if len(pair) == 3 else pair
+        if pair[:3] in FIAT and pair[3:] in FIAT and pair[:3] != pair[3:]:
             return Symbol(f"{pair[:3]}/{pair[3:]}", AssetClass.FX)
     if text.startswith("X:") or text.isalnum():
-        joined = text.removeprefix("X:").replace("-", "").replace("/", "")
-        for quote in sorted(COIN_QUOTES, key=lambda q: (-len(q), q)):
-            base = joined.removesuffix(quote)
-            known = base in COINS or (text.startswith("X:") and base.isalnum() and len(base) > 1)
-            if base != joined and known and joined not in COINS:
+        coin = text.removeprefix("X:").replace("-", "").replace("/", "")
+        if coin in COINS:
+            return None
+        for quote in COIN_QUOTES:
+            base = coin.removesuffix(quote)
+            if base != coin and (base in COINS or (text.startswith("X:") and base.isalnum())):
                 return Symbol(f"{base}-{quote}", AssetClass.CRYPTO)
     return None
 
@@ -214,61 +273,18 @@ def _pair(text: str) -> Symbol | None:
     return None
 
 
-def _share(text: str) -> Symbol | None:
-    if _PLAIN.fullmatch(text):
-        return Symbol(text, AssetClass.FUND if _FUND.fullmatch(text) else AssetClass.STOCK)
+def _plain(text: str) -> Symbol | None:
+    if not _PLAIN.fullmatch(text):
+        return None
+    return Symbol(text, AssetClass.FUND if _FUND.fullmatch(text) else AssetClass.STOCK)
+
+
+def _listed_abroad(text: str) -> Symbol | None:
     abroad = _ABROAD.fullmatch(text)
-    if abroad is not None and abroad[2] in FOREIGN:
-        return Symbol(text, AssetClass.STOCK)
-    preferred = _PREFERRED.fullmatch(text)
-    suffixed = _SUFFIXED.fullmatch(text)
-    if text[-1:] in "+=^#" and _PLAIN.fullmatch(text[:-1]):  # NASDAQ's own one-sign suffixes
-        return Symbol(
-            text[:-1] + {"+": ".WS", "=": ".U", "^": ".R", "#": ".WI"}[text[-1]], AssetClass.STOCK
-        )
-    if suffixed is not None and suffixed[2] == "P" and "." in text:
-        return Symbol(f"{suffixed[1]}.P", AssetClass.STOCK)  # a class P, as in no preferred's form
-    if preferred is not None:
-        return Symbol(f"{preferred[1]}.PR{preferred[2]}", AssetClass.STOCK)
-    return _us(*suffixed.groups()) if suffixed is not None else None
+    known = abroad is not None and abroad[2] in FOREIGN
+    return Symbol(text, AssetClass.STOCK) if known else None
 
 
-def _us(root: str, suffix: str, series: str | None) -> Symbol | None:
-    for kinds, name in (
-        (_WARRANT, "WS"),
-        (_UNIT, "U"),
-        (_RIGHT, "R"),
-        (_WHEN_ISSUED, "WI"),
-        ({"RWI"}, "RWI"),
-    ):
-        if suffix in kinds:
-            tail = f".{series}" if series else ""
-            return Symbol(f"{root}.{name}{tail}", AssetClass.STOCK)
-        if series is None and suffix[:-1] in kinds and len(suffix) == 3:
-            return Symbol(f"{root}.{name}.{suffix[-1]}", AssetClass.STOCK)
-    if len(suffix) == 1 and series is None:
-        return Symbol(f"{root}.{suffix}", AssetClass.STOCK)
-    return None
-
-
-def _yahoo(root: str, suffix: str) -> str:
-    kind, _, series = suffix.partition(".")
-    if kind.startswith("PR") and len(kind) <= 3:
-        return f"{root}-P{kind[2:]}"
-    return f"{root}-{ {'WS': 'WT', 'U': 'UN', 'R': 'RI'}.get(kind, kind) }{series}"
-
-
-def _polygon(root: str, suffix: str) -> str:
-    if suffix.startswith("PR") and len(suffix) <= 3:
-        return f"{root}p{suffix[2:]}"
-    return {"R": f"{root}r", "WI": f"{root}w", "RWI": f"{root}rw"}.get(suffix, f"{root}.{suffix}")
-
-
-def _nasdaq(root: str, suffix: str) -> str:
-    if suffix.startswith("PR") and len(suffix) <= 3:
-        return f"{root}${suffix[2:]}"
-    kind, _, series = suffix.partition(".")
-    return f"{root}.{'W' if kind == 'WS' else kind}{'.' + series if series else ''}"
-
-
-_SPELL = {"yahoo": _yahoo, "polygon": _polygon, "nasdaq": _nasdaq}
+def _suffixed(text: str, read: Callable[[str], UsShare | None]) -> Symbol | None:
+    share = read(text)
+    return None if share is None else Symbol(share.canonical, AssetClass.STOCK)
