@@ -4,18 +4,20 @@ Belongs here: sessions, holidays, half days, the last completed session. Does no
 calendar a symbol trades by (symbols.py), the clock (clock.py).
 
 Hours come from pandas_market_calendars, which mirrors exchange_calendars and knows
-holidays, ad-hoc closures, half days and daylight saving. A calendar is computed once for a
-span of years (0.2 s) and then answered from numpy arrays; the library is imported at the
-first question. Two calendars are plain: ``24/7`` (coins: UTC days) and ``24/5``
-(currencies: UTC weekdays).
+holidays, ad-hoc closures, half days and daylight saving. A calendar is computed once for
+the usual span of years (0.3 s), and for two centuries (1 s) when a day outside it is asked
+for, and then answered from numpy arrays; the library is imported at the first question.
+Holidays more than a year or two ahead are by the rules of today: exchanges announce no
+more. An exchange is open through its lunch break. Two calendars are plain: ``24/7`` (coins:
+UTC days) and ``24/5`` (currencies: UTC weekdays).
 """
 
 from __future__ import annotations
 
 import warnings
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +27,25 @@ from stock_platform.domain.bars import UTC_STAMP
 from stock_platform.domain.cells import Sessions
 from stock_platform.domain.errors import InputError
 
-FIRST, LAST = date(1985, 1, 1), date(2028, 12, 31)
-"""Days the calendars know. Exchanges announce holidays a year or two ahead."""
+FIRST, LAST = date(1985, 1, 1), date(2035, 12, 31)
+"""The usual span: what is computed at the first question."""
+
+EARLIEST, LATEST = date(1900, 1, 1), date(2099, 12, 31)
+"""Days the calendars know at all."""
 
 ROUND_THE_CLOCK = ("24/7", "24/5")
 
+_MARGIN = timedelta(days=30)
 _Stamps = npt.NDArray[np.datetime64]
+
+
+class _Schedule(NamedTuple):
+    """Sessions, their opens and closes (datetime64[us], UTC), and which of them end early."""
+
+    days: Sessions
+    opens: _Stamps
+    closes: _Stamps
+    half: npt.NDArray[np.bool_]
 
 
 @cache
@@ -68,26 +83,38 @@ class ExchangeCalendar:
         return "UTC" if self.name in ROUND_THE_CLOCK else str(self._library.tz)
 
     @cached_property
-    def _schedule(self) -> tuple[Sessions, _Stamps, _Stamps, npt.NDArray[np.bool_]]:
-        """Sessions, opens, closes (datetime64[us], UTC), and which sessions end early."""
+    def _usual(self) -> _Schedule:
+        return self._computed(FIRST, LAST)
+
+    @cached_property
+    def _whole(self) -> _Schedule:
+        return self._computed(EARLIEST, LATEST)
+
+    def _schedule(self, *days: date) -> _Schedule:
+        """The schedule that holds the days with a margin for their neighbours."""
+        usual = all(FIRST + _MARGIN <= day <= LAST - _MARGIN for day in days)
+        return self._usual if usual else self._whole
+
+    def _computed(self, first: date, last: date) -> _Schedule:
         if self.name in ROUND_THE_CLOCK:
-            days = _days(FIRST, LAST)
+            days = _days(first, last)
             if self.name == "24/5":
                 days = days[np.is_busday(days)]
             opens, closes = (
                 (days + np.timedelta64(n, "D")).astype("datetime64[us]") for n in (0, 1)
             )
-            return days, opens, closes, np.zeros(len(days), dtype=np.bool_)
+            return _Schedule(days, opens, closes, np.zeros(len(days), dtype=np.bool_))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # lunch breaks that came and went
-            schedule = self._library.schedule(FIRST, LAST)
+            schedule = self._library.schedule(first, last)
             early = self._library.early_closes(schedule).index
         days = schedule.index.to_numpy().astype("datetime64[D]")
         opens, closes = (
             schedule[c].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
             for c in ("market_open", "market_close")
         )
-        return days, opens, closes, np.asarray(schedule.index.isin(early), dtype=np.bool_)
+        half = np.asarray(schedule.index.isin(early), dtype=np.bool_)
+        return _Schedule(days, opens, closes, half)
 
     def sessions(self, start: date, end: date) -> Sessions:
         """The sessions from start to end, both inclusive, ascending.
@@ -95,44 +122,48 @@ class ExchangeCalendar:
         Raises:
             InputError: a date outside what the calendar knows.
         """
-        days = self._schedule[0]
-        first, last = self._bounded("start", start), self._bounded("end", end)
-        found: Sessions = days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
-        return found
+        schedule, part = self._between(start, end)
+        return schedule.days[part]
 
     def table(self, start: date, end: date) -> pl.DataFrame:
         """Columns session (Date), opens and closes (UTC) of the sessions from start to end."""
-        days, opens, closes, _ = self._schedule
-        first, last = self._bounded("start", start), self._bounded("end", end)
-        part = slice(np.searchsorted(days, first), np.searchsorted(days, last, "right"))
-        frame = pl.DataFrame({"session": days[part], "opens": opens[part], "closes": closes[part]})
+        schedule, part = self._between(start, end)
+        frame = pl.DataFrame(
+            {
+                "session": schedule.days[part],
+                "opens": schedule.opens[part],
+                "closes": schedule.closes[part],
+            }
+        )
         return frame.with_columns(
             pl.col("opens", "closes").dt.replace_time_zone("UTC").cast(UTC_STAMP)
         )
 
     def is_session(self, day: date) -> bool:
         """Whether the exchange trades on that day."""
-        days = self._schedule[0]
-        at = np.searchsorted(days, self._bounded("day", day))
-        return bool(at < len(days) and days[at] == np.datetime64(day, "D"))
+        wanted = _bounded("day", day)
+        days = self._schedule(day).days
+        at = np.searchsorted(days, wanted)
+        return bool(at < len(days) and days[at] == wanted)
 
     def open_close(self, session: date) -> tuple[datetime, datetime]:
         """When a session opens and closes. Raises InputError where the day is no session."""
-        at = self._index(session)
-        return _instant(self._schedule[1][at]), _instant(self._schedule[2][at])
+        schedule, at = self._at(session)
+        return _instant(schedule.opens[at]), _instant(schedule.closes[at])
 
     def is_half_day(self, session: date) -> bool:
         """Whether the session closes early. Raises InputError where the day is no session."""
-        return bool(self._schedule[3][self._index(session)])
+        schedule, at = self._at(session)
+        return bool(schedule.half[at])
 
     def session_of(self, instant: datetime) -> date | None:
         """The session that is open at an instant (from the open to before the close), or None."""
-        days, opens, closes, _ = self._schedule
-        moment = _stamp(instant)
-        at = np.searchsorted(opens, moment, "right") - 1
-        if at < 0 or moment >= closes[at]:
+        moment = _stamp("instant", instant)
+        schedule = self._schedule(instant.date())
+        at = np.searchsorted(schedule.opens, moment, "right") - 1
+        if at < 0 or moment >= schedule.closes[at]:
             return None
-        return _day(days[at])
+        return _day(schedule.days[at])
 
     def is_open(self, now: datetime) -> bool:
         """Whether the exchange trades at that instant."""
@@ -140,24 +171,27 @@ class ExchangeCalendar:
 
     def last_completed(self, now: datetime) -> date:
         """The last session whose close has passed. Raises InputError before the first one."""
-        days, _, closes, _ = self._schedule
-        at = np.searchsorted(closes, _stamp(now), "right") - 1
+        moment = _stamp("now", now)
+        schedule = self._schedule(now.date())
+        at = np.searchsorted(schedule.closes, moment, "right") - 1
         if at < 0:
-            raise InputError("now", now.isoformat(), f"use an instant after {days[0]}")
-        return _day(days[at])
+            raise InputError("now", now.isoformat(), f"use an instant after {schedule.days[0]}")
+        return _day(schedule.days[at])
 
     def next_session(self, after: date) -> date:
         """The first session after a day. Raises InputError where the calendar ends."""
-        days = self._schedule[0]
-        at = np.searchsorted(days, self._bounded("after", after), "right")
+        wanted = _bounded("after", after)
+        days = self._schedule(after).days
+        at = np.searchsorted(days, wanted, "right")
         if at == len(days):
             raise InputError("after", str(after), f"use a date before {days[-1]}")
         return _day(days[at])
 
     def previous_session(self, before: date) -> date:
         """The last session before a day. Raises InputError where the calendar begins."""
-        days = self._schedule[0]
-        at = np.searchsorted(days, self._bounded("before", before)) - 1
+        wanted = _bounded("before", before)
+        days = self._schedule(before).days
+        at = np.searchsorted(days, wanted) - 1
         if at < 0:
             raise InputError("before", str(before), f"use a date after {days[0]}")
         return _day(days[at])
@@ -169,22 +203,34 @@ class ExchangeCalendar:
         closed = weekdays[~np.isin(weekdays, self.sessions(start, end))]
         return [_day(day) for day in closed]
 
-    def _index(self, session: date) -> int:
-        days = self._schedule[0]
-        at = int(np.searchsorted(days, self._bounded("session", session)))
-        if at == len(days) or days[at] != np.datetime64(session, "D"):
+    def _between(self, start: date, end: date) -> tuple[_Schedule, slice]:
+        first, last = _bounded("start", start), _bounded("end", end)
+        schedule = self._schedule(start, end)
+        found = slice(
+            int(np.searchsorted(schedule.days, first)),
+            int(np.searchsorted(schedule.days, last, "right")),
+        )
+        return schedule, found
+
+    def _at(self, session: date) -> tuple[_Schedule, int]:
+        wanted = _bounded("session", session)
+        schedule = self._schedule(session)
+        days = schedule.days
+        at = int(np.searchsorted(days, wanted))
+        if at == len(days) or days[at] != wanted:
             following = days[min(at, len(days) - 1)]
             raise InputError(
                 "session",
                 str(session),
                 f"use a session of {self.name}; the next one is {following}",
             )
-        return at
+        return schedule, at
 
-    def _bounded(self, parameter: str, day: date) -> np.datetime64:
-        if not FIRST <= day <= LAST:
-            raise InputError(parameter, str(day), f"use a date from {FIRST} to {LAST}")
-        return np.datetime64(day, "D")
+
+def _bounded(parameter: str, day: date) -> np.datetime64:
+    if not EARLIEST <= day <= LATEST:
+        raise InputError(parameter, str(day), f"use a date from {EARLIEST} to {LATEST}")
+    return np.datetime64(day, "D")
 
 
 def _days(start: date, end: date) -> Sessions:
@@ -192,9 +238,9 @@ def _days(start: date, end: date) -> Sessions:
     return np.arange(np.datetime64(start, "D"), after, dtype="datetime64[D]")
 
 
-def _stamp(instant: datetime) -> np.datetime64:
+def _stamp(parameter: str, instant: datetime) -> np.datetime64:
     if instant.tzinfo is None:
-        raise InputError("now", instant.isoformat(), "use an instant with a time zone")
+        raise InputError(parameter, instant.isoformat(), "use an instant with a time zone")
     return np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stock_platform.domain.calendar import FIRST, get_calendar
+from stock_platform.domain.calendar import EARLIEST, LATEST, get_calendar
 from stock_platform.domain.errors import InputError
+from stock_platform.domain.symbols import FOREIGN
 
 NYSE = get_calendar("XNYS")
 
@@ -71,6 +72,47 @@ def test_neighbours_and_holidays() -> None:
     assert get_calendar("XLON").is_session(date(2024, 7, 4))
 
 
+@pytest.mark.parametrize("name", ["XNYS", "24/7", "24/5"])
+def test_days_outside_the_usual_span_are_known_too(name: str) -> None:
+    """History before 1985 and days after 2035 cost a longer computation, not an error."""
+    calendar = get_calendar(name)
+    for first, last in (
+        (date(1962, 1, 2), date(1990, 12, 31)),
+        (date(2030, 1, 1), date(2050, 1, 3)),
+    ):
+        days = calendar.sessions(first, last).astype(object)
+        assert days[0] >= first
+        assert calendar.previous_session(days[1]) == days[0]
+        assert calendar.next_session(days[-2]) == days[-1]
+        opens, closes = calendar.open_close(days[5])
+        assert calendar.last_completed(closes) == days[5]
+        assert calendar.session_of(opens) == days[5]
+
+
+def test_both_spans_say_the_same() -> None:
+    """Where they overlap: asked for across the edge, and on either side of it."""
+    first, edge, last = date(1980, 1, 1), date(1987, 6, 30), date(1990, 1, 2)
+    across = NYSE.sessions(first, last)
+    inside = NYSE.sessions(edge, last)
+    assert across[across >= inside[0]].tolist() == inside.tolist()
+
+
+def test_old_closures() -> None:
+    """Independence Day of 1962; the funeral of Kennedy; the blackout of 1977; hurricane Gloria."""
+    for day in ((1962, 7, 4), (1963, 11, 25), (1977, 7, 14), (1985, 9, 27)):
+        assert not NYSE.is_session(date(*day)), day
+
+
+def test_every_calendar_a_symbol_can_name_is_there() -> None:
+    """None is refused; and those of three other continents have a year of sessions."""
+    for name in {*FOREIGN.values(), "CMES"}:
+        assert get_calendar(name).name == name
+    for name in ("XTKS", "XETR", "CMES"):
+        table = get_calendar(name).table(date(2024, 1, 1), date(2024, 12, 31))
+        assert 240 <= table.height <= 260, name
+        assert (table["opens"] < table["closes"]).all(), name
+
+
 def test_round_the_clock() -> None:
     """Coins trade every day, currencies on weekdays; both by UTC days."""
     coins, currencies = get_calendar("24/7"), get_calendar("24/5")
@@ -85,7 +127,7 @@ def test_errors_name_the_parameter_the_value_and_the_bounds() -> None:
         get_calendar("XXXX")
     with pytest.raises(InputError, match="the next one is 2024-07-05"):
         NYSE.open_close(date(2024, 7, 4))
-    with pytest.raises(InputError, match=f"start: '1900-01-01'.*from {FIRST}"):
-        NYSE.sessions(date(1900, 1, 1), date(2024, 1, 1))
+    with pytest.raises(InputError, match=f"start: '1899-12-31'.*from {EARLIEST} to {LATEST}"):
+        NYSE.sessions(date(1899, 12, 31), date(2024, 1, 1))
     with pytest.raises(InputError, match="time zone"):
         NYSE.is_open(datetime(2024, 3, 8, 15))  # noqa: DTZ001 - the claim

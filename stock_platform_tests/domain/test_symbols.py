@@ -80,8 +80,8 @@ def test_a_space_before_a_class_is_a_spelling_too() -> None:
     "rubbish",
     [
         "", "  ", "-", ".", "$", "^", "=X", "=F", "../etc/passwd", "'; drop table", "OR 1=1",
-        "A" * 40, "A\x00B", "BRK..B", "BRK.B.C", "AAPL MSFT", "ÄÖ", "ß", "\uff21\uff22", "N/A", "#N/A",
-        "USD=X", "USD-USD", "XYZ-T",
+        "A" * 40, "A\x00B", "BRK..B", "BRK.B.C", "AAPL MSFT", "ÄÖ", "ß", "\uff21\uff22", "N/A",
+        "#N/A", "USD=X", "USD-USD", "XYZ-T",
     ],
 )  # fmt: skip
 def test_rubbish_is_refused_by_name(rubbish: str) -> None:
