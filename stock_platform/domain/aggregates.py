@@ -36,6 +36,7 @@ def returns_and_volatility(adjusted: pl.DataFrame) -> pl.DataFrame:
         INDICATORS, by asset and session: the close over the one before less 1, its
         logarithmic form, and the sample standard deviation of the last 21 and 63
         logarithmic returns times the square root of 252; null until there are so many.
+        Across missing sessions a return spans the gap.
     """
     growth = pl.col("close") / pl.col("close").shift(1).over("asset_id")
     return (
@@ -62,7 +63,7 @@ def to_periods(
 
     Returns:
         asset_id, period (first calendar day; Mondays for weeks), open, high, low, close,
-        volume, sessions, first_session, last_session.
+        volume (null where no session has one), sessions, first_session, last_session.
     """
     dated = prices.with_columns(pl.col("session").dt.truncate(every).alias("period")).with_columns(
         pl.col("session").max().over("asset_id", "period").alias("_last")
@@ -84,7 +85,7 @@ def to_periods(
             pl.col("high").max(),
             pl.col("low").min(),
             pl.col("close").last(),
-            pl.col("volume").sum(),
+            pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()).alias("volume"),
             pl.len().cast(pl.Int16).alias("sessions"),
             pl.col("session").min().alias("first_session"),
             pl.col("session").max().alias("last_session"),

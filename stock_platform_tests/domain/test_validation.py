@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from stock_platform.domain.bars import RAW_QUOTES, VALIDATED_PRICES, conform
+from stock_platform.domain.bars import PRICE_COLUMNS, RAW_QUOTES, VALIDATED_PRICES, Adjust, conform
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.corporate_actions import SPLITS
+from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS, apply_adjustments
 from stock_platform.domain.validation import RULES, Level, Severity, Verdict, choose
+from stock_platform_tests.domain import lean
 
 SESSION = date(2024, 3, 8)
 OPENS, CLOSES = get_calendar("XNYS").open_close(SESSION)
@@ -48,8 +51,15 @@ def judged(*rows: dict[str, Any], splits: pl.DataFrame = NO_SPLITS, **options: A
 ERRORS = [
     ("missing_price", {"close": None}),
     ("missing_price", {"open": float("nan")}),
+    ("missing_key", {"ts": None}),
+    ("missing_key", {"session": None}),
+    ("number_out_of_bounds", {"high": 1e12}),
+    ("number_out_of_bounds", {"volume": float("nan")}),
+    ("number_out_of_bounds", {"volume": float("inf")}),
+    ("number_out_of_bounds", {"volume": 1e16}),
     ("not_as_traded", {"basis": "fully_adjusted"}),
     ("price_not_positive", {"low": 0.0}),
+    ("price_not_positive", {"low": 4e-9}),  # stored as zero
     ("high_below_low", {"high": 8.0, "low": 9.0}),
     ("open_outside_range", {"open": 12.0}),
     ("close_outside_range", {"close": 8.0}),
@@ -63,6 +73,8 @@ WARNINGS = [
     ("missing_volume", {"volume": None}),
     ("no_trades", {"volume": 0.0}),
     ("vwap_outside_range", {"vwap": 12.0}),
+    ("vwap_outside_range", {"vwap": float("nan")}),
+    ("vwap_outside_range", {"vwap": float("inf")}),
 ]
 
 
@@ -88,6 +100,12 @@ def test_an_error_puts_the_row_aside_by_name(rule: str, fault: dict[str, Any]) -
 def test_a_warning_stays_on_the_row(rule: str, fault: dict[str, Any]) -> None:
     """Each warning rule flags its fault and lets the bar pass."""
     assert judged(fault).accepted["flags"].to_list() == [[rule]]
+
+
+def test_an_average_that_no_column_holds_is_left_out() -> None:
+    """The bar is good without it; the flag tells."""
+    for vwap in (float("nan"), float("inf"), 1e12):
+        assert judged({"vwap": vwap}).accepted["vwap"].to_list() == [None]
 
 
 def test_every_rule_is_tried_here_and_says_what_it_catches() -> None:
@@ -144,6 +162,47 @@ def test_float32_noise_is_taken_off_before_splits_are_undone() -> None:
     noisy |= {"open": 74.05999755859375, "close": 74.05999755859375}
     assert judged(noisy, float32=["good"]).accepted["close"].to_list() == [74.06]
     assert judged(noisy).accepted["close"].to_list() == [74.05999756]
+
+
+def test_real_prices_come_back_from_float32(shared_fixtures: Path) -> None:
+    """Adjusted for every split, served as float32, undone: what was on the tape, to the cent."""
+    folder = shared_fixtures / "prices" / "lean"
+    bars = lean.raw_bars(folder)
+    splits = pl.concat(
+        split.with_columns(pl.lit(ratio).alias("ratio"))
+        for split in lean.actions(lean.factors(folder, bars))[0].iter_slices(1)
+        if (ratio := to_a_quarter(split["ratio"][0])) is not None
+    )
+    served = apply_adjustments(bars, splits, pl.DataFrame(schema=DIVIDENDS), Adjust.SPLITS)
+    hours = get_calendar("XNYS").table(date(1998, 1, 2), date(2021, 3, 31))
+    raw = conform(
+        served.join(hours, on="session").with_columns(
+            pl.col(*PRICE_COLUMNS).cast(pl.Float32).cast(pl.Float64),
+            pl.col("opens").alias("ts"),
+            pl.lit("1d").alias("interval"),
+            pl.lit("noisy").alias("source"),
+            pl.lit("split_adjusted").alias("basis"),
+        ),
+        RAW_QUOTES,
+    )
+    sessions = bars.select("asset_id", "session").join(hours, on="session")
+    verdict = choose(
+        raw, splits=splits, sessions=sessions, preference=[], now=NOW, float32=["noisy"]
+    )
+    found = verdict.accepted.join(bars, on=["asset_id", "session"], suffix="_tape")
+    assert found.height == verdict.accepted.height > 0.99 * bars.height
+    for column in PRICE_COLUMNS:
+        off = np.abs(found[column].to_numpy() / found[f"{column}_tape"].to_numpy() - 1)
+        assert off.max() < 1.2e-7  # what float32 leaves open: 2128.9489 comes as 2128.949
+        assert (off == 0).mean() > 0.9999
+
+
+def to_a_quarter(ratio: float) -> float | None:
+    """The whole or quartered number that a rounded factor stands for; None: a spin-off."""
+    inverse = ratio < 1
+    near = 1 / ratio if inverse else ratio
+    whole = round(near * 4) / 4
+    return None if abs(near - whole) > 1e-3 else 1 / whole if inverse else whole
 
 
 def test_the_same_rows_give_the_same_verdict() -> None:

@@ -23,10 +23,13 @@ from stock_platform.domain.bars import (
 )
 from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.corporate_actions import undo_splits
-from stock_platform.domain.validation.rules import Level, judge
+from stock_platform.domain.validation.rules import PRICE_CEILING, Level, judge
 
 DECIMALS = 8
 """Decimals of a stored price (NUMERIC(20,8))."""
+
+FLOAT32_NOISE = 2.0**-23
+"""Relative error of a price that went through float32, and then to its shortest decimal."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ def choose(
     good = pl.col("reasons").list.len() == 0
     names = {name: rank for rank, name in enumerate(preference)}
     daily = pl.col("interval") == "1d"
+    # an average that no column holds is left out: vwap_outside_range has flagged the bar
+    storable = pl.col("vwap").is_finite() & (pl.col("vwap").abs() < PRICE_CEILING)
     accepted = (
         judged.filter(good)
         .with_columns(
+            pl.when(storable).then(pl.col("vwap")).alias("vwap"),
             (pl.col("basis") != str(Basis.AS_TRADED)).alias("_derived"),
             pl.col("source")
             .replace_strict(names, default=len(names), return_dtype=pl.Int64)
@@ -99,20 +105,23 @@ def choose(
 
 
 def _as_traded(raw: pl.DataFrame, splits: pl.DataFrame, float32: frozenset[str]) -> pl.DataFrame:
-    """The quotes with prices as traded, where their basis allows it."""
-    adjusted = raw.filter(pl.col("basis") == str(Basis.SPLIT_ADJUSTED))
-    others = raw.filter(pl.col("basis") != str(Basis.SPLIT_ADJUSTED))
-    if adjusted.is_empty():
-        return others
+    """The quotes with prices as traded, where their basis allows it, as they can be stored."""
     noisy = pl.col("source").is_in(sorted(float32))
-    clean = adjusted.with_columns(
-        pl.when(noisy).then(_shortest(c)).otherwise(pl.col(c)).alias(c) for c in PRICE_COLUMNS
+    clean = raw
+    if float32:
+        clean = raw.with_columns(
+            pl.when(noisy).then(_shortest(c)).otherwise(pl.col(c)).alias(c) for c in PRICE_COLUMNS
+        )
+    derived = pl.col("basis") == str(Basis.SPLIT_ADJUSTED)
+    adjusted, others = clean.filter(derived), clean.filter(~derived)
+    undone = undo_splits(adjusted, splits)
+    settled = undone.with_columns(
+        pl.when(noisy & (pl.col(c) != adjusted[c])).then(_simplest(c)).otherwise(pl.col(c)).alias(c)
+        for c in PRICE_COLUMNS
     )
-    undone = undo_splits(clean, splits).with_columns(
-        *(pl.col(c).round(DECIMALS) for c in (*PRICE_COLUMNS, "vwap")),
-        pl.col("volume").round(DECIMALS),
+    return pl.concat([others, settled]).with_columns(
+        pl.col(*PRICE_COLUMNS, "vwap", "volume").round(DECIMALS)
     )
-    return pl.concat([others, undone])
 
 
 def _shortest(column: str) -> pl.Expr:
@@ -120,13 +129,33 @@ def _shortest(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Float32).cast(pl.String).cast(pl.Float64)
 
 
+def _simplest(column: str) -> pl.Expr:
+    """The price with the fewest decimals, two or four, among those that float32 leaves open.
+
+    A price divided by a split, rounded to float32 and multiplied back is off by up to one
+    part in eight million: 645.5700 comes back as 645.570016.
+    """
+    price = pl.col(column)
+    open_to = price.abs() * FLOAT32_NOISE
+    return (
+        pl.when((price - price.round(2)).abs() <= open_to)
+        .then(price.round(2))
+        .when((price - price.round(4)).abs() <= open_to)
+        .then(price.round(4))
+        .otherwise(price)
+    )
+
+
 def _put_aside(raw: pl.DataFrame, failed: pl.DataFrame) -> pl.DataFrame:
     """QUARANTINE of the quotes that failed, each with the row as it came."""
     key = ["asset_id", "interval", "source", "ts"]
-    as_it_came = raw.select(
+    as_it_came = raw.join(failed, on=key, how="semi", nulls_equal=True).select(
         *key,
         pl.struct(c for c in RAW_QUOTES if c in raw.columns).struct.json_encode().alias("row"),
     )
     return conform(
-        failed.select(*key, "session", "reasons").join(as_it_came, on=key, how="left"), QUARANTINE
+        failed.select(*key, "session", "reasons").join(
+            as_it_came, on=key, how="left", nulls_equal=True
+        ),
+        QUARANTINE,
     )

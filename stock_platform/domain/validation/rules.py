@@ -56,6 +56,9 @@ RULES: dict[str, Rule] = {}
 TOLERANCE = 1e-6
 """Relative slack of comparisons between prices: vendors round each of them by itself."""
 
+PRICE_CEILING, VOLUME_CEILING = 1e12, 1e16
+"""What NUMERIC(20,8) and NUMERIC(24,8) cannot hold."""
+
 
 def _rule(level: Level, severity: Severity) -> Callable[[Callable[[], pl.Expr]], None]:
     def register(define: Callable[[], pl.Expr]) -> None:
@@ -78,6 +81,20 @@ def missing_price() -> pl.Expr:
     return pl.any_horizontal(
         *(_column(c).is_null() | ~_column(c).is_finite() for c in PRICE_COLUMNS)
     )
+
+
+@_rule(Level.BASIC, Severity.ERROR)
+def missing_key() -> pl.Expr:
+    """The bar has no asset, no stamp or no session."""
+    return pl.any_horizontal(*(_column(c).is_null() for c in ("asset_id", "ts", "session")))
+
+
+@_rule(Level.BASIC, Severity.ERROR)
+def number_out_of_bounds() -> pl.Expr:
+    """No column holds it: a price from 10^12, or a volume from 10^16 or not a number."""
+    prices = (_column(c) >= PRICE_CEILING for c in PRICE_COLUMNS)
+    volume = _column("volume")
+    return pl.any_horizontal(*prices, ~volume.is_finite(), volume.abs() >= VOLUME_CEILING)
 
 
 @_rule(Level.BASIC, Severity.ERROR)
@@ -154,7 +171,7 @@ def no_trades() -> pl.Expr:
 
 @_rule(Level.STANDARD, Severity.WARNING)
 def vwap_outside_range() -> pl.Expr:
-    """The volume-weighted average price is above the high or below the low."""
+    """The volume-weighted average price is above the high, below the low or not a number."""
     return (_column("vwap") > _high * (1 + TOLERANCE)) | (_column("vwap") < _low * (1 - TOLERANCE))
 
 
