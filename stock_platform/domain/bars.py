@@ -114,6 +114,8 @@ def empty(schema: dict[str, pl.DataType]) -> pl.DataFrame:
 
 def conform(frame: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
     """``frame`` with exactly the schema's columns, in order, cast; absent columns are null."""
+    if frame.is_empty():
+        return empty(schema)  # else literals alone would make a row out of no columns
     return frame.select(
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(kind).alias(name)
         for name, kind in schema.items()
