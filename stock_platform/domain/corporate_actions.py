@@ -37,9 +37,10 @@ DIVIDENDS: dict[str, pl.DataType] = {
 
 def in_force(actions: pl.DataFrame) -> pl.DataFrame:
     """One action per asset and ex-date: the one fetched last (then by source)."""
-    return actions.sort("asset_id", "ex_date", "fetched_at", "source", nulls_last=False).unique(
-        ["asset_id", "ex_date"], keep="last", maintain_order=True
+    latest_last = actions.sort(
+        "asset_id", "ex_date", "fetched_at", "source", descending=[False, False, False, True]
     )
+    return latest_last.unique(["asset_id", "ex_date"], keep="last", maintain_order=True)
 
 
 def later_product(rows: pl.DataFrame, factors: pl.DataFrame, day: str, value: str) -> pl.Series:

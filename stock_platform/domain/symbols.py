@@ -223,7 +223,7 @@ def default_calendar(symbol: Symbol) -> str:
         case AssetClass.INDEX:
             return _INDEX_CALENDAR.get(symbol.ticker[1:], "XNYS")
         case _:
-            return FOREIGN.get(symbol.ticker.rpartition(".")[2], "XNYS")
+            return FOREIGN.get(symbol.ticker.partition(".")[2], "XNYS")
 
 
 def _marked_for(ticker: str, kind: AssetClass, vendor: Vendor) -> str | None:

@@ -19,6 +19,7 @@ How it keeps the promises:
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ from stock_platform.domain.capabilities import Tile, TileShape
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.coverage import CellStatus
 from stock_platform.domain.errors import (
+    DatabaseError,
+    Malformed,
     NoData,
     NotEntitled,
     RateLimited,
@@ -43,8 +46,10 @@ from stock_platform.domain.errors import (
 from stock_platform.domain.planning import Plan, plan
 from stock_platform.pipeline.answers import (
     ABSENT,
+    NOT_YET,
     OUTSIDE_LISTING,
     PUBLISH_WITHIN,
+    RETRY_UNPUBLISHED,
     Moment,
     batch_of,
     failure_record,
@@ -58,11 +63,15 @@ from stock_platform.pipeline.verdicts import UNKNOWN, Verdict, Verdicts, stronge
 from stock_platform.sources.base import Answer, Source
 from stock_platform.sources.quota import Quota
 
+logger = logging.getLogger(__name__)
+
 BREAK_AFTER = 5
 TRIES_PER_SOURCE = 2
 UNKNOWN_FOR = timedelta(days=7)
+LONGEST_WAIT = 31 * 86_400.0
 ROWS_PER_COMMIT = 100_000
 CONTESTED_PAUSE = 0.5
+CONTESTED_PAUSES = 1200
 TILES_LISTED = 50
 
 
@@ -104,6 +113,7 @@ class FetchStream:
         self._retries: list[Job] = []
         self._barred: set[tuple[str, str]] = set()
         self._jobs_added = 0
+        self._pauses = 0
 
     def __iter__(self) -> Iterator[list[FetchBatch]]:
         market = self._market
@@ -146,10 +156,16 @@ class FetchStream:
             if not self._lanes.busy():
                 if not self._contested:
                     return
+                if self._pauses == CONTESTED_PAUSES:
+                    yield [self._leave_to_others()]
+                    continue
+                self._pauses += 1
                 self._pause(CONTESTED_PAUSE)
                 self._queue_again(self._contested)
                 continue
             outcomes = self._lanes.collect(ROWS_PER_COMMIT)
+            if any(outcome.claimed for outcome in outcomes):
+                self._pauses = 0
             batches = [b for outcome in outcomes if (b := self._settle(outcome)) is not None]
             if batches:
                 yield batches
@@ -158,6 +174,13 @@ class FetchStream:
                     self._claims.release(claim_key(outcome.job.tile))
             self._queue_again(self._retries)  # after their claims are free again
             self._tell()
+
+    def _leave_to_others(self) -> FetchBatch:
+        """Give up on calls that another run has been making for too long."""
+        later = to_minute(self._market.wall.now() + RETRY_UNPUBLISHED)
+        cells = CellGrid.union([job.cells for job in self._contested])
+        self._contested.clear()
+        return self._final(cells, Verdict(CellStatus.WAITING, "", "another run asks", later))
 
     def _queue_again(self, jobs: list[Job]) -> None:
         """Empty the list into the lanes; jobs of a source left out meanwhile go back."""
@@ -258,9 +281,23 @@ class FetchStream:
                 self._send_back(one_by_one, unknown, whole_source=True)
             case NoData():
                 absent = Verdict(CellStatus.NO_DATA, source, "no data in the range")
-                if self._sources[source].capabilities.endpoint(tile.endpoint).complete:
-                    return replace(batch, marks=self._final(job.cells, absent).marks)
-                self._send_back(job, absent, whole_source=True)
+                complete = self._sources[source].capabilities.endpoint(tile.endpoint).complete
+                settled, fresh = self._by_age(job.cells)
+                found = []
+                if fresh:
+                    retry = to_minute(outcome.moment.finished + RETRY_UNPUBLISHED)
+                    unpublished = Verdict(CellStatus.WAITING, source, NOT_YET, retry)
+                    if complete:
+                        found.append(self._final(fresh, unpublished).marks)
+                    else:
+                        self._send_back(replace(job, cells=fresh), unpublished, whole_source=True)
+                if settled:
+                    if complete:
+                        found.append(self._final(settled, absent).marks)
+                    else:
+                        self._send_back(replace(job, cells=settled), absent, whole_source=True)
+                if found:
+                    return replace(batch, marks=pl.concat(found))
             case NotEntitled():
                 self._barred.add((source, tile.endpoint))
                 for barred in [job, *self._lanes.take_back(lambda j: self._is_barred(j.tile))]:
@@ -272,6 +309,12 @@ class FetchStream:
             case _:
                 self._send_back(job, self._broken(error), whole_source=False)
         return batch
+
+    def _by_age(self, cells: CellGrid) -> tuple[CellGrid, CellGrid]:
+        """The cells that vendors have published by now, and those they may not have."""
+        fresh = cells.sessions >= np.datetime64(self._fresh_since, "D")
+        old = cells.with_mask(cells.mask & ~fresh[None, :]).trimmed()
+        return old, cells.with_mask(cells.mask & fresh[None, :]).trimmed()
 
     def _columns(self) -> Exclusions:
         """Every whole-market endpoint.
@@ -346,7 +389,12 @@ class FetchStream:
             return Outcome(job, self._moment(started))
         try:
             answer = self._sources[job.tile.source].fetch(job.tile)
-        except SourceError as error:
+        except DatabaseError:
+            raise
+        except Exception as error:
+            if not isinstance(error, SourceError):
+                logger.exception("%s could not be read", job.tile.describe())
+                error = Malformed(job.tile.source, f"could not be read: {error!r}")
             self._watch(self._lanes[job.tile.source], error)
             return Outcome(job, self._moment(started), error=error)
         self._lanes[job.tile.source].failures_in_row = 0
@@ -355,7 +403,9 @@ class FetchStream:
     def _watch(self, lane: Lane, error: SourceError) -> None:
         """Close a failing lane at once, before its threads take the next job."""
         if isinstance(error, RateLimited):
-            due = self._market.wall.now() + timedelta(seconds=error.retry_after or 60.0)
+            due = self._market.wall.now() + timedelta(
+                seconds=min(error.retry_after or 60.0, LONGEST_WAIT)
+            )
             lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
         elif isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
             lane.failures_in_row = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -89,12 +89,19 @@ class Market:
         return catalog.by_id(self.db, ids.tolist())
 
     def owner_of_row(self, tile: Tile) -> pl.DataFrame:
-        """A row's answer is the asset's whole history, whatever its ticker was then."""
+        """A row's answer is the asset's history, whatever its ticker was within its listing.
+
+        Bars outside the listing are another company's, which has the ticker now.
+        """
+        listing = self.listings(np.array([tile.asset_id], dtype=np.int32)).row(0, named=True)
+        first, last = listing["listed_on"], listing["delisted_on"]
+        valid = FOREVER | ({"valid_from": first} if first else {})
+        valid |= {"valid_to": last + timedelta(days=1)} if last else {}
         return pl.DataFrame(
             {
                 "symbol": [tile.symbol],
                 "asset_id": [tile.asset_id],
-                **{k: [v] for k, v in FOREVER.items()},
+                **{k: [v] for k, v in valid.items()},
             },
             schema_overrides={"asset_id": pl.Int32()},
         )

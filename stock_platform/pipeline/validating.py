@@ -19,6 +19,7 @@ from stock_platform.domain.validation import Level, choose
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
+from stock_platform.storage.locks import judging
 
 CELLS_PER_BATCH = 100_000
 
@@ -32,23 +33,26 @@ def validate_cells(
 ) -> Iterator[ValidatedBatch]:
     """Judge every raw quote of ``grid``; one batch per about 100,000 cells.
 
+    Nobody else judges a batch's assets until the next one is asked for: write it before.
+
     Sources are preferred in the order of their capabilities' ``preference``.
     """
     preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
+    float32 = [c.source for c in sources.values() if any(e.float32 for e in c.endpoints)]
     for part in grid.row_chunks(CELLS_PER_BATCH):
         cells = part.trimmed()
-        raw = readers.raw(db, cells)
         ids = cells.assets.tolist()
-        verdict = choose(
-            raw,
-            splits=readers.splits(db, ids),
-            preference=preference,
-            sessions=session_table(db, cells),
-            now=clock.now(),
-            level=level,
-            float32=[c.source for c in sources.values() if any(e.float32 for e in c.endpoints)],
-        )
-        yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined)
+        with judging(db, ids):
+            verdict = choose(
+                readers.raw(db, cells),
+                splits=readers.splits(db, ids),
+                preference=preference,
+                sessions=session_table(db, cells),
+                now=clock.now(),
+                level=level,
+                float32=float32,
+            )
+            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined)
 
 
 def session_table(db: Database, cells: CellGrid) -> pl.DataFrame:

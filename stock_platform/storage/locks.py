@@ -12,12 +12,14 @@ statement sees what the previous holder committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from psycopg import sql
 
 from stock_platform.domain.coverage import SHARDS
+from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, ints, run
 
 _NAMESPACE = 0x57_0C  # first key of pg_advisory_xact_lock(int, int), with the kind added
@@ -31,6 +33,20 @@ class Kind(IntEnum):
     RAW = 1
     VALIDATED = 2
     INDICATORS = 3
+    JUDGING = 4
+
+
+@contextmanager
+def judging(db: Database, asset_ids: Iterable[int]) -> Iterator[None]:
+    """Keep others from judging these assets' shards between reading raw rows and writing.
+
+    Without it the slower of two judges would write what it read before the other's rows
+    came. Held on a connection of its own; whoever holds it takes the other locks after it.
+    """
+    with db.connect() as connection:
+        begin(connection)
+        lock_assets(connection, Kind.JUDGING, asset_ids)
+        yield
 
 
 def begin(connection: Connection) -> None:

@@ -185,7 +185,8 @@ def test_a_vendor_without_a_listing_says_so() -> None:
 def test_calendars() -> None:
     """Each kind trades by its own calendar."""
     expected = {
-        "AAPL": "XNYS", "V": "XNYS", "BRK.B": "XNYS", "VOD.L": "XLON", "7203.T": "XTKS",
+        "AAPL": "XNYS", "T": "XNYS", "F": "XNYS", "L": "XNYS", "DE": "XNYS",
+        "V": "XNYS", "BRK.B": "XNYS", "VOD.L": "XLON", "7203.T": "XTKS",
         "BTC-USD": "24/7", "EUR/USD": "24/5", "GC=F": "CMES", "^GSPC": "XNYS", "^N225": "XTKS",
         "BAC.PRT": "XNYS", "BRK.B.WI": "XNYS", "RCI-B.TO": "XTSE",
     }  # fmt: skip

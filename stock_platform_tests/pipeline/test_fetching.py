@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from stock_platform.domain.capabilities import Tile
+from stock_platform.domain.clock import FixedClock
 from stock_platform.domain.errors import (
     Malformed,
     NoData,
@@ -147,6 +148,42 @@ def test_a_passing_failure_is_tried_once_more() -> None:
     report = run(market, FakeSource("x", everyone("AAA", "BBB"), ROW, behaviour=once))
     assert report.states == {"stored": 8}
     assert report.failures == {"x: malformed": 1}
+
+
+def test_an_answer_that_breaks_our_parser_costs_its_own_cells_only() -> None:
+    """An unexpected exception is a failed cell with a reason, never the end of the run."""
+
+    def broken(tile: Tile) -> SourceError | None:
+        if tile.symbol == "BAD":
+            raise ValueError("surprise")
+        return None
+
+    market = FakeMarket(["AAA", "BAD"])
+    report = run(market, FakeSource("x", everyone("AAA"), ROW, behaviour=broken))
+    assert report.states == {"stored": 4, "failed": 4}
+    assert any("surprise" in reason for reason in report.reasons)
+
+
+def test_no_data_for_a_session_just_closed_is_asked_for_again() -> None:
+    """What is not published yet waits; it is not settled for ever."""
+
+    def silent(tile: Tile) -> SourceError | None:
+        return NoData("x", "nothing")
+
+    market = FakeMarket(["AAA"])
+    market.clock = FixedClock(datetime(2024, 3, 7, 21, 30, tzinfo=UTC))  # 30 minutes after
+    report = run(market, FakeSource("x", {}, ROW, behaviour=silent))
+    assert report.states == {"no_data": 3, "waiting": 1}
+
+
+def test_a_call_that_another_run_never_ends_is_left_waiting() -> None:
+    """A run does not wait without end for one that hangs."""
+    market = FakeMarket(["AAA"])
+    source = FakeSource("x", everyone("AAA"), ROW)
+    tile = Tile("x", "row", market.grid().interval, SESSIONS[0], SESSIONS[-1], 1, "AAA")
+    market.elsewhere.add(claim_key(tile))
+    report = run(market, source, pause=lambda _seconds: None)
+    assert (source.asked, report.states) == ([], {"waiting": 4})
 
 
 def test_no_right_to_an_endpoint_is_learned_from_one_answer() -> None:

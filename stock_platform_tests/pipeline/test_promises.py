@@ -26,6 +26,7 @@ from stock_platform.pipeline.store import Store
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.server import SandboxServer
 from stock_platform.settings import load_settings
+from stock_platform.storage.assets import set_listing
 from stock_platform.storage.connection import Database
 from stock_platform.storage.embedded import ensure_server, remove_server, server_status
 from stock_platform.storage.migrate import migrate
@@ -211,6 +212,33 @@ def test_two_runs_at_once_make_each_call_once(platform: Platform, vendors: Sandb
     before = content_hash(platform.db)
     fill(platform, grid)
     assert content_hash(platform.db) == before
+
+
+def test_two_judges_take_turns(platform: Platform) -> None:
+    """The slower of two validations cannot undo what the other wrote."""
+    grid = watchlist(platform, "AAPL")
+    slow = platform.validate(grid)
+    before = next(slow)  # read before there is a raw quote
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(fill, platform, grid)
+        with pytest.raises(TimeoutError):
+            other.result(timeout=3)  # it has fetched, and waits for its turn to judge
+        platform.write_validated(before)
+        assert next(slow, None) is None
+        other.result(timeout=60)
+    with Store(Database(platform.db.url)) as store:
+        assert store.prices("AAPL").height == len(grid)
+
+
+def test_a_reused_ticker_brings_no_bars_of_its_new_owner(platform: Platform) -> None:
+    """An asset's rows end with its listing, whoever has its ticker now."""
+    grid = watchlist(platform, "IBM")
+    (asset,) = grid.assets.tolist()
+    set_listing(platform.db, asset, delisted_on=date(2012, 6, 29))
+    fill(platform, grid)
+    with Store(Database(platform.db.url)) as store:
+        assert store.prices("IBM")["session"].max() == date(2012, 6, 29)
+    assert platform.coverage(grid).counts["not_listed"] > 100
 
 
 def test_a_split_after_the_load_rewrites_nothing(platform: Platform) -> None:
