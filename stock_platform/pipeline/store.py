@@ -7,14 +7,15 @@ Belongs here: the public reading API. Does not: SQL (storage/readers.py), adjust
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from types import TracebackType
 from typing import Self
 
 import polars as pl
 
+from stock_platform.domain.aggregates import to_periods
 from stock_platform.domain.bars import Adjust, Interval
-from stock_platform.domain.corporate_actions import apply_adjustments
+from stock_platform.domain.corporate_actions import SPLITS, apply_adjustments
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.settings import load_settings
@@ -22,6 +23,7 @@ from stock_platform.storage import assets as catalog
 from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
 
+LONGEST_PERIOD = timedelta(days=31)
 PERIODS = {"1wk": "weekly", "1mo": "monthly"}
 
 
@@ -70,26 +72,51 @@ class Store:
             schema={"asset_id": pl.Int32(), "ticker": pl.String()},
         ).unique("asset_id", keep="first", maintain_order=True)
         asset_ids = names["asset_id"].to_list()
-        if interval in PERIODS:
-            frame = readers.periods(self._db, asset_ids, PERIODS[interval], first, last)
-            order = "period"
-        else:
+        if interval not in PERIODS:
             bar = Interval.parse(interval)
-            frame = readers.prices(self._db, asset_ids, first, last, bar)
-            order = "ts"
-        if mode is not Adjust.NONE:
-            frame = apply_adjustments(
-                frame,
-                readers.splits(self._db, asset_ids),
-                readers.dividends(self._db, asset_ids),
-                mode,
-                closes=readers.closes_before_dividends(self._db, asset_ids),
-            )
+            frame = self._adjusted(readers.prices(self._db, asset_ids, first, last, bar), mode)
+        elif mode is Adjust.ALL:
+            frame = self._adjusted_periods(asset_ids, interval, first, last)
+        else:
+            stored = readers.periods(self._db, asset_ids, PERIODS[interval], first, last)
+            frame = self._adjusted(stored, mode)
+        order = "period" if interval in PERIODS else "ts"
         return (
             frame.join(names, on="asset_id")
             .sort("ticker", order)
             .select("ticker", pl.exclude("ticker", "asset_id", "interval"))
         )
+
+    def _adjusted(self, frame: pl.DataFrame, mode: Adjust) -> pl.DataFrame:
+        if mode is Adjust.NONE or frame.is_empty():
+            return frame
+        ids = frame["asset_id"].unique().to_list()
+        return apply_adjustments(
+            frame,
+            readers.splits(self._db, ids),
+            readers.dividends(self._db, ids),
+            mode,
+            closes=readers.closes_before_dividends(self._db, ids),
+        )
+
+    def _adjusted_periods(
+        self, asset_ids: list[int], interval: str, first: date | None, last: date | None
+    ) -> pl.DataFrame:
+        """Periods of adjusted days: a dividend inside a period divides it, too."""
+        days = self._adjusted(
+            readers.prices(
+                self._db,
+                asset_ids,
+                first and first - LONGEST_PERIOD,
+                last and last + LONGEST_PERIOD,
+            ),
+            Adjust.ALL,
+        )
+        frame = to_periods(days, pl.DataFrame(schema=SPLITS), "1w" if interval == "1wk" else "1mo")
+        return frame.filter(
+            pl.col("last_session") >= (first or date.min),
+            pl.col("first_session") <= (last or date.max),
+        ).with_columns(pl.col("last_session").alias("session"))
 
     def _resolve(self, tickers: list[str]) -> dict[str, int]:
         if not tickers:

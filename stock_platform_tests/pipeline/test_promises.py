@@ -214,6 +214,19 @@ def test_two_runs_at_once_make_each_call_once(platform: Platform, vendors: Sandb
     assert content_hash(platform.db) == before
 
 
+def test_a_dividend_inside_a_week_divides_it(platform: Platform) -> None:
+    """Weeks and months adjusted for dividends are those of the adjusted days."""
+    fill(platform, watchlist(platform, "AAPL"))
+    with Store(Database(platform.db.url)) as store:
+        days = store.prices("AAPL", "2012-11-05", "2012-11-09", adjust="all")  # 2.65 on the 7th
+        (week,) = store.prices(
+            "AAPL", "2012-11-06", "2012-11-07", adjust="all", interval="1wk"
+        ).to_dicts()
+        assert week["open"] == days["open"][0]
+        assert (week["high"], week["low"]) == (days["high"].max(), days["low"].min())
+        assert store.prices("AAPL", adjust="all", interval="1mo").height == 25
+
+
 def test_two_judges_take_turns(platform: Platform) -> None:
     """The slower of two validations cannot undo what the other wrote."""
     grid = watchlist(platform, "AAPL")
