@@ -80,7 +80,9 @@ def undo_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         bars: asset_id, session, fetched_at, prices, volume (and vwap where there is one),
-            divided by every split between the session and ``fetched_at``.
+            divided by every split between the session and ``fetched_at``; and perhaps
+            fetched_on, that instant's date on the exchange, which decides where it differs
+            from the UTC date (an American evening is the next day in UTC).
         splits: SPLITS; those of one asset and ex-date count once (``in_force``).
 
     Returns:
@@ -89,9 +91,12 @@ def undo_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     if bars.is_empty() or splits.is_empty():
         return bars
     known = in_force(splits)
-    dated = bars.with_columns(pl.col("fetched_at").dt.date().alias("_fetched"))
+    if "fetched_on" not in bars.columns:
+        dated = bars.with_columns(pl.col("fetched_at").dt.date().alias("fetched_on"))
+    else:
+        dated = bars
     since = later_product(dated, known, "session", "ratio")
-    after = later_product(dated, known, "_fetched", "ratio")
+    after = later_product(dated, known, "fetched_on", "ratio")
     return _scale(bars, since / after)
 
 

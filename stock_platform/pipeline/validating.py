@@ -42,12 +42,13 @@ def validate_cells(
     for part in grid.row_chunks(CELLS_PER_BATCH):
         cells = part.trimmed()
         ids = cells.assets.tolist()
+        calendars = catalog.by_id(db, ids).select("asset_id", "calendar")
         with judging(db, ids):
             verdict = choose(
-                readers.raw(db, cells),
+                with_local_dates(readers.raw(db, cells), calendars),
                 splits=readers.splits(db, ids),
                 preference=preference,
-                sessions=session_table(db, cells),
+                sessions=session_table(calendars, cells),
                 now=clock.now(),
                 level=level,
                 float32=float32,
@@ -55,9 +56,18 @@ def validate_cells(
             yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined)
 
 
-def session_table(db: Database, cells: CellGrid) -> pl.DataFrame:
-    """The calendar of each asset's sessions: asset_id, session, opens, closes (UTC)."""
-    assets = catalog.by_id(db, cells.assets.tolist()).select("asset_id", "calendar")
+def with_local_dates(raw: pl.DataFrame, calendars: pl.DataFrame) -> pl.DataFrame:
+    """``raw`` with fetched_on: the exchange's date when a row was fetched."""
+    dated = raw.join(calendars, on="asset_id", how="left", maintain_order="left")
+    fetched_on = pl.col("fetched_at").dt.date()
+    for name in calendars["calendar"].unique().sort():
+        local = pl.col("fetched_at").dt.convert_time_zone(get_calendar(name).zone).dt.date()
+        fetched_on = pl.when(pl.col("calendar") == name).then(local).otherwise(fetched_on)
+    return dated.with_columns(fetched_on.alias("fetched_on")).drop("calendar")
+
+
+def session_table(assets: pl.DataFrame, cells: CellGrid) -> pl.DataFrame:
+    """The sessions of assets by their calendars: asset_id, session, opens, closes (UTC)."""
     first, last = cells.sessions[0].astype(object), cells.sessions[-1].astype(object)
     tables = [
         get_calendar(name).table(first, last).with_columns(pl.lit(name).alias("calendar"))
