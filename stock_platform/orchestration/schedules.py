@@ -36,6 +36,10 @@ DELAY = timedelta(minutes=30)
 CATCH_UP = timedelta(days=7)
 """How far back a tick looks for sessions without a run."""
 
+LOOK_BACK = timedelta(days=7)
+"""How many days before its session a run covers as well. What is stored there costs no call;
+what another run's answer brought since, or waited, or came corrected, is judged again."""
+
 HOURS_FROM = timedelta(days=730)
 """Closing hours are those of the last two years, and of the next."""
 
@@ -61,7 +65,8 @@ def after_close(scope: Scope, settings: Settings) -> ScheduleDefinition:
         ),
         description=(
             f"Asks for each session of {calendar.name} once it is over, half days and holidays "
-            f"as the calendar has them, {DELAY.seconds // 60} minutes after the close."
+            f"as the calendar has them, {DELAY.seconds // 60} minutes after the close. Looks a "
+            "week back: what is stored costs no call, what came meanwhile is judged."
         ),
     )
     def evaluate(context: ScheduleEvaluationContext) -> Iterator[RunRequest | SkipReason]:
@@ -95,7 +100,9 @@ def requests(
         yield RunRequest(
             run_key=f"{scope.name} {session}",
             tags={
-                **scope.range_tags((session, names[0]), (session, names[-1])),
+                **scope.range_tags(
+                    (since(calendar, session, start), names[0]), (session, names[-1])
+                ),
                 SESSION_TAG: f"{scope.name} {session}",
             },
         )
@@ -103,6 +110,12 @@ def requests(
         today = calendar.session_of(now)
         open_now = f"; {calendar.name} is open, its session is asked for later" if today else ""
         yield SkipReason(f"{last}, the last completed session, has its run{open_now}")
+
+
+def since(calendar: ExchangeCalendar, session: date, start: date) -> date:
+    """The first session of a run for ``session``: a week back, within the partitions."""
+    first: date = calendar.sessions(max(start, session - LOOK_BACK), session)[0].astype(object)
+    return first
 
 
 def has_run(instance: DagsterInstance, scope: Scope, session: date) -> bool:

@@ -64,6 +64,15 @@ def test_what_was_missed_follows(instance: dg.DagsterInstance) -> None:
     ]  # fmt: skip
 
 
+def test_a_run_looks_a_week_back(instance: dg.DagsterInstance) -> None:
+    """What came since its session's own run is judged; the partitions' start bounds it."""
+    now = datetime(2024, 3, 8, 21, 30, tzinfo=UTC)
+    *_, newest = requests(SCOPES["market"], XNYS, now, date(2016, 1, 4), instance)
+    assert isinstance(newest, dg.RunRequest)
+    assert newest.tags["dagster/asset_partition_range_start"] == "2024-03-01|00"
+    assert newest.tags["dagster/asset_partition_range_end"] == "2024-03-08|31"
+
+
 def test_a_session_is_asked_for_once(world: World, instance: dg.DagsterInstance) -> None:
     """A tick after the run gives its reason; a failed run is asked for again."""
     now = datetime(2024, 3, 8, 21, 30, tzinfo=UTC)
