@@ -24,8 +24,8 @@ TABLE = get_calendar("XNYS").table(date(2024, 3, 4), date(2024, 3, 15))
 SESSIONS = TABLE.join(
     pl.DataFrame({"asset_id": [1, 2]}, schema={"asset_id": pl.Int32()}), how="cross"
 )
-PREFERENCE = ["a", "b"]
-PRICE = st.sampled_from([0.0, 9.5, 10.0, 10.5, 11.0])
+PREFERENCE = ["c", "a"]  # not the order of names; b comes after them
+PRICE = st.sampled_from([9.5, 10.0, 10.5, 0.0, 11.0])
 
 
 @st.composite
@@ -33,7 +33,7 @@ def quotes(draw: st.DrawFn) -> pl.DataFrame:
     """RAW_QUOTES of two assets and three sources, sound and broken, no key twice."""
     keys = draw(
         st.lists(
-            st.tuples(st.sampled_from([1, 2]), st.sampled_from("abc"), st.integers(0, 9)),
+            st.tuples(st.sampled_from([1, 2]), st.sampled_from("abc"), st.integers(8, 9)),
             max_size=12,
             unique=True,
         )
@@ -49,12 +49,12 @@ def quotes(draw: st.DrawFn) -> pl.DataFrame:
                 "ts": opens,
                 "session": session,
                 "open": draw(PRICE),
-                "high": draw(st.sampled_from([10.5, 11.0, None])),
+                "high": draw(st.sampled_from([10.5, 11.0, 11.0, None])),
                 "low": draw(st.sampled_from([9.0, 9.5])),
                 "close": draw(PRICE),
-                "volume": draw(st.sampled_from([100.0, 0.0, -1.0, None])),
-                "basis": draw(st.sampled_from(["as_traded", "split_adjusted", "fully_adjusted"])),
-                "fetched_at": closes + timedelta(minutes=draw(st.sampled_from([-1, 0, 60]))),
+                "volume": draw(st.sampled_from([100.0, 0.0, None, -1.0])),
+                "basis": draw(st.sampled_from(["as_traded", "split_adjusted"])),
+                "fetched_at": closes + timedelta(minutes=draw(st.sampled_from([60, 0, -1]))),
             }
         )
     return conform(pl.DataFrame(rows, infer_schema_length=None), RAW_QUOTES)
@@ -88,7 +88,7 @@ def test_every_quote_is_put_aside_or_stood_for_by_one_bar(raw: pl.DataFrame) -> 
         "asset_id", "session", "source", "basis"
     ).iter_rows():
         if (asset, session, source) not in aside:
-            rank = "abc".index(source)
+            rank = "cab".index(source)
             sound.setdefault((asset, session), []).append((basis != "as_traded", rank, source))
     bars_of = verdict.accepted.select("asset_id", "session", "source").rows()
     assert bars_of == [(*key, min(offers)[2]) for key, offers in sorted(sound.items())]
@@ -126,3 +126,36 @@ def test_returns_of_adjusted_closes_are_total_returns(
     np.testing.assert_allclose(growth, expected, rtol=1e-9)
     held = (closes[on] + cash * ratio) / closes[on - 1]
     assert abs(growth[on - 1] - held) <= 4 * cash * ratio / closes[on - 1]
+
+
+def offers(*told: dict[str, Any]) -> Verdict:
+    """What is chosen of sound quotes of one session that differ as ``told``."""
+    session, opens, closes = TABLE.row(0)
+    sound = {
+        "asset_id": 1,
+        "interval": "1d",
+        "ts": opens,
+        "session": session,
+        **dict.fromkeys(["open", "high", "low", "close"], 10.0),
+        "volume": 100.0,
+        "basis": "as_traded",
+        "fetched_at": closes,
+    }
+    return chosen(conform(pl.DataFrame([sound | row for row in told]), RAW_QUOTES))
+
+
+def test_the_order_of_preference_is_not_that_of_names() -> None:
+    """c goes first, then a, then what nobody prefers; what was derived comes after all."""
+    a, b, c = ({"source": name} for name in "abc")
+    derived = {"source": "c", "basis": "split_adjusted"}
+    for told, best in (((a, b, c), "c"), ((b, a), "a"), ((b,), "b"), ((b, derived), "b")):
+        assert offers(*told).accepted["source"].to_list() == [best]
+
+
+def test_a_bar_fetched_at_the_close_is_final_and_a_second_before_is_not() -> None:
+    """One second decides, and the live bar is put aside by the rule's name."""
+    closes = TABLE["closes"][0]
+    assert offers({"source": "a", "fetched_at": closes}).accepted.height == 1
+    live = offers({"source": "a", "fetched_at": closes - timedelta(seconds=1)})
+    assert live.accepted.is_empty()
+    assert live.quarantined["reasons"].to_list() == [["session_not_over"]]
