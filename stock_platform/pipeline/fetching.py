@@ -15,6 +15,9 @@ How it keeps the promises:
   ledger.
 * A source that is out of quota for long, or fails ``BREAK_AFTER`` times in a row, is left
   out for the rest of the run; its tiles are planned again on the others.
+
+One file above the usual length: what becomes of a cell is decided by these methods
+together, and splitting them would hide that every cell ends in exactly one of them.
 """
 
 from __future__ import annotations
@@ -68,6 +71,7 @@ logger = logging.getLogger(__name__)
 BREAK_AFTER = 5
 TRIES_PER_SOURCE = 2
 UNKNOWN_FOR = timedelta(days=7)
+TRANSIENT_FOR = timedelta(minutes=15)
 LONGEST_WAIT = 31 * 86_400.0
 ROWS_PER_COMMIT = 100_000
 CONTESTED_PAUSE = 0.5
@@ -415,7 +419,8 @@ class FetchStream:
                 lane.closed = self._broken(error)
 
     def _broken(self, error: SourceError) -> Verdict:
-        later = self._market.wall.now() + self._retry_failed_after
+        wait = min(TRANSIENT_FOR, self._retry_failed_after) if error.transient else None
+        later = self._market.wall.now() + (wait or self._retry_failed_after)
         return Verdict(CellStatus.FAILED, error.source, reason_of(error), to_minute(later))
 
     def _moment(self, started: datetime) -> Moment:
