@@ -7,23 +7,28 @@ the environment wins. Keys are ``SecretStr``: they print as asterisks.
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from stock_platform.domain.clock import Clock, FixedClock, SystemClock
 from stock_platform.domain.errors import InputError
 
-DEFAULT_SOURCES = ("files", "polygon", "yahoo")
-VENDOR_HOMES = {
-    "yahoo": "https://query2.finance.yahoo.com",
-    "polygon": "https://api.polygon.io",
-}
+KEYS = ("_API_KEY", "_API_KEY_ID", "_API_SECRET")
+BASE_URL = re.compile(r"STOCK_PLATFORM_([A-Z0-9_]+)_BASE_URL")
 
 
 def default_home() -> Path:
@@ -51,18 +56,12 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home)
     extension_dir: Path | None = None
 
-    alpha_vantage_api_key: SecretStr | None = Field(
-        default=None, validation_alias="ALPHA_VANTAGE_API_KEY"
-    )
-    finnhub_api_key: SecretStr | None = Field(default=None, validation_alias="FINNHUB_API_KEY")
-    polygon_api_key: SecretStr | None = Field(default=None, validation_alias="POLYGON_API_KEY")
-    fred_api_key: SecretStr | None = Field(default=None, validation_alias="FRED_API_KEY")
-    coingecko_api_key: SecretStr | None = Field(default=None, validation_alias="COINGECKO_API_KEY")
+    variables: dict[str, SecretStr] = Field(default_factory=dict)
+    """Vendors' base URLs and keys, by the names of their variables."""
 
-    yahoo_base_url: str = VENDOR_HOMES["yahoo"]
-    polygon_base_url: str = VENDOR_HOMES["polygon"]
+    sources: Annotated[tuple[str, ...], NoDecode] = ()
+    """The sources that may be asked; none named: all that are on by default."""
 
-    sources: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SOURCES
     files_path: str | None = None
     files_columns: dict[str, str] = Field(default_factory=dict)
     files_basis: str = "as_traded"
@@ -85,6 +84,25 @@ class Settings(BaseSettings):
     webserver_host: str = "127.0.0.1"
     webserver_port: int = Field(default=3000, ge=0, le=65535)
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Overrides, the environment, ``.env``, and the vendors' variables of both."""
+        file = getattr(dotenv_settings, "env_file", None)
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            _VendorVariables(settings_cls, file),
+        )
+
     @field_validator("sources", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
@@ -100,13 +118,6 @@ class Settings(BaseSettings):
         if value is not None and value.tzinfo is None:
             return value.replace(tzinfo=UTC)
         return value
-
-    @field_validator("yahoo_base_url", "polygon_base_url")
-    @classmethod
-    def _http_url(cls, value: str) -> str:
-        if not re.match(r"https?://[^/\s]+", value):
-            raise ValueError("give an address like https://host or http://127.0.0.1:8000")
-        return value.rstrip("/")
 
     @cached_property
     def clock(self) -> Clock:
@@ -131,8 +142,25 @@ class Settings(BaseSettings):
         return ensure_server(self.home, extension_dir=self.extension_dir).url
 
     def base_url(self, source: str) -> str | None:
-        """The address a source is asked at; None for sources without one."""
-        return getattr(self, f"{source}_base_url", None)
+        """The address to ask a source at in place of its vendor's own, or None.
+
+        Raises:
+            InputError: what is set is no address.
+        """
+        variable = f"STOCK_PLATFORM_{source.upper()}_BASE_URL"
+        found = self.variables.get(variable)
+        if found is None:
+            return None
+        url = found.get_secret_value()
+        if not re.match(r"https?://[^/\s]+", url):
+            allowed = "give an address like https://host or http://127.0.0.1:8000"
+            raise InputError(variable, url, allowed)
+        return url.rstrip("/")
+
+    def pointed_sources(self) -> tuple[str, ...]:
+        """The sources whose address is set, by the names of their variables."""
+        found = (BASE_URL.fullmatch(variable) for variable in self.variables)
+        return tuple(sorted(match[1].lower() for match in found if match))
 
     def source_options(self, source: str) -> dict[str, Any]:
         """Settings of one source alone."""
@@ -149,21 +177,58 @@ class Settings(BaseSettings):
             "currency": self.files_currency,
         }
 
-    def key(self, source: str) -> str | None:
-        """A source's API key, or None."""
-        secret: SecretStr | None = getattr(self, f"{source}_api_key", None)
+    def key(self, variable: str) -> str | None:
+        """The value of a vendor's key variable, or None."""
+        secret = self.variables.get(variable)
         return secret.get_secret_value() if secret else None
+
+
+class _VendorVariables(PydanticBaseSettingsSource):
+    """The variables of vendors: base URLs and whatever could be a key.
+
+    Vendors say themselves which keys they read (sources/<vendor>/config.py), so that a new one
+    needs no line here; nothing but what they name is ever used.
+    """
+
+    def __init__(self, settings: type[BaseSettings], env_file: Any) -> None:
+        super().__init__(settings)
+        self._env_file = env_file
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: all of them make one field."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """The one field."""
+        found = dict(dotenv_values(self._env_file)) if self._env_file else {}
+        found |= os.environ
+        return {
+            "variables": {
+                name: value
+                for name, value in found.items()
+                if value and (name.endswith(KEYS) or BASE_URL.fullmatch(name))
+            }
+        }
 
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; ``overrides`` win over the environment.
 
+    Vendors' variables are overridden one by one, in lower case: ``yahoo_base_url=...``,
+    ``polygon_api_key=...``.
+
     Raises:
         InputError: a variable's value is not allowed; names the variable and the value,
             except that a secret's value is never shown.
     """
+    ours = {n: v for n, v in overrides.items() if not _of_vendor(n)}
+    theirs = {_variable(n): v for n, v in overrides.items() if _of_vendor(n) and v is not None}
+    if theirs:
+        ours["variables"] = theirs
     try:
-        return Settings(**overrides)
+        settings = Settings(**ours)
+        for source in settings.pointed_sources():
+            settings.base_url(source)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -175,3 +240,12 @@ def load_settings(**overrides: Any) -> Settings:
             variable = f"STOCK_PLATFORM_{variable.upper()}"
         secret = variable.endswith(("_KEY", "_URL")) and "BASE_URL" not in variable
         raise InputError(variable, "***" if secret else first["input"], first["msg"]) from None
+    return settings
+
+
+def _of_vendor(name: str) -> bool:
+    return name.upper().endswith((*KEYS, "_BASE_URL"))
+
+
+def _variable(name: str) -> str:
+    return f"STOCK_PLATFORM_{name.upper()}" if name.endswith("_base_url") else name.upper()

@@ -19,6 +19,20 @@ class TileShape(StrEnum):
 
     ROW = "row"  # one symbol x a range of sessions
     COLUMN = "column"  # every symbol of the market x one session
+    BLOCK = "block"  # several symbols, named, x a range of sessions
+
+
+class Feed(StrEnum):
+    """What a source can tell besides bars; the frames are in sources/base.py."""
+
+    QUOTE = "quote"  # the price now
+    PROFILE = "profile"  # who a company is
+    LISTING = "listing"  # every symbol the vendor knows, or a directory's
+    SPLITS = "splits"
+    DIVIDENDS = "dividends"
+    SERIES = "series"  # observations of an economic series
+    SERIES_INFO = "series_info"  # what a series is
+    OPTIONS = "options"  # a chain: every contract of one expiry
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,9 @@ class Endpoint:
         basis: what its prices are adjusted for.
         depth_days: calendar days of history it reaches back from today; None is all.
         max_sessions: sessions a row call can span; None is unlimited.
+        max_symbols: symbols a block call can name.
+        bars_a_request: bars that one HTTP request of a call brings at the most, where longer
+            answers come in pages; None: all in one.
         to_now: the call always runs to the present (needed where prices are adjusted for
             later splits, which only the same answer can tell).
         complete: whether a session absent from a good answer means no trade took place
@@ -61,6 +78,8 @@ class Endpoint:
     basis: Basis
     depth_days: int | None = None
     max_sessions: int | None = None
+    max_symbols: int = 1
+    bars_a_request: int | None = None
     to_now: bool = False
     complete: bool = True
     end_of_day: bool = True
@@ -73,21 +92,43 @@ class Capabilities:
 
     Attributes:
         source: the vendor's name, as in ``sources/<name>``.
-        endpoints: what can be asked.
-        limits: all hold at once, over all endpoints.
+        endpoints: the bars that can be asked for.
+        limits: all hold at once, over all endpoints and feeds.
         preference: order among sources that cost the same; lower is better.
         concurrency: calls in flight at once at the most.
         needs_key: name of the environment variable of the key, or None.
+        also_needs: further variables it cannot do without (a secret beside the key's id).
+        may_use: variables that help where they are set (a key that raises the limits).
         default_on: whether it is used without being asked for.
+        feeds: what it can tell besides bars.
+        standby: it is asked only for cells that no other source in play can reach.
+        bucket: whose limits it shares: sources of one host are counted together under this
+            name; None is its own.
     """
 
     source: str
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[Endpoint, ...] = ()
     limits: tuple[Limit, ...] = ()
     preference: int = 100
     concurrency: int = 1
     needs_key: str | None = None
+    also_needs: tuple[str, ...] = ()
+    may_use: tuple[str, ...] = ()
     default_on: bool = True
+    feeds: tuple[Feed, ...] = ()
+    standby: bool = False
+    bucket: str | None = None
+
+    @property
+    def account(self) -> str:
+        """The name its calls are counted under."""
+        return self.bucket or self.source
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every environment variable it reads a key from."""
+        needed = (self.needs_key,) if self.needs_key else ()
+        return (*needed, *self.also_needs, *self.may_use)
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint of that name. Raises KeyError."""
@@ -101,8 +142,9 @@ class Capabilities:
 class Tile:
     """One planned call: what to ask, and of whom.
 
-    ``asset_id`` and ``symbol`` (canonical) are None for column tiles; ``start`` and
-    ``end`` are inclusive session dates (equal for column tiles).
+    ``asset_id`` and ``symbol`` (canonical) are None for column tiles and for blocks, whose
+    ``members`` are pairs of both; ``start`` and ``end`` are inclusive session dates (equal
+    for column tiles).
     """
 
     source: str
@@ -112,11 +154,20 @@ class Tile:
     end: date
     asset_id: int | None = None
     symbol: str | None = None
+    members: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The canonical symbols it names; none where it asks for the whole market."""
+        return (self.symbol,) if self.symbol else tuple(symbol for _, symbol in self.members)
 
     def describe(self) -> str:
         """``yahoo chart AAPL 1d 2024-01-02..2025-12-31``; no secrets, stable."""
         span = f"{self.start}" if self.start == self.end else f"{self.start}..{self.end}"
-        return f"{self.source} {self.endpoint} {self.symbol or 'market'} {self.interval} {span}"
+        names = self.symbols
+        who = names[0] if names else "market"
+        who += f"+{len(names) - 1}" if len(names) > 1 else ""
+        return f"{self.source} {self.endpoint} {who} {self.interval} {span}"
 
 
 @dataclass(frozen=True)

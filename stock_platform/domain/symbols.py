@@ -211,6 +211,27 @@ def from_vendor(text: str, vendor: Vendor) -> Symbol:
     return found
 
 
+def us_share(symbol: Symbol) -> UsShare | None:
+    """The parts of a US listing's ticker with a suffix (BRK.B, BAC.PRB); None for all others.
+
+    For vendors whose spelling is like none of those here: ``share.cqs`` is BRK.B and BACpB,
+    ``share.yahoo`` BRK-B and BAC-PB, ``share.nasdaq`` BRK.B and BAC-B.
+    """
+    if symbol.asset_class not in (AssetClass.STOCK, AssetClass.ETF, AssetClass.FUND):
+        return None
+    abroad = "." not in symbol.ticker or _listed_abroad(symbol.ticker) is not None
+    return None if abroad else read_written(symbol.ticker)
+
+
+def pair_of(symbol: Symbol) -> tuple[str, str] | None:
+    """Base and quote of a currency pair or a coin: EUR/USD is (EUR, USD); None for others."""
+    for kind, mark in ((AssetClass.FX, "/"), (AssetClass.CRYPTO, "-")):
+        if symbol.asset_class is kind:
+            base, _, quote = symbol.ticker.rpartition(mark)
+            return base, quote
+    return None
+
+
 def default_calendar(symbol: Symbol) -> str:
     """The calendar a symbol trades by: an exchange's MIC, ``24/7`` or ``24/5``."""
     match symbol.asset_class:

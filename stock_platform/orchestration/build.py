@@ -17,12 +17,7 @@ from stock_platform.orchestration.checks import scope_checks
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
 from stock_platform.orchestration.partitions import build_scopes
-from stock_platform.orchestration.resources import (
-    FilesResource,
-    PlatformResource,
-    PolygonResource,
-    YahooResource,
-)
+from stock_platform.orchestration.resources import PlatformResource, platform_resource
 from stock_platform.orchestration.schedules import after_close
 from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
 from stock_platform.settings import Settings, load_settings
@@ -47,7 +42,7 @@ def build_definitions(
     settings = settings or load_settings()
     scopes = build_scopes(settings)
     watchlist, market = scopes["watchlist"], scopes["market"]
-    ours = platform or default_platform()
+    ours = platform or platform_resource()
     return Definitions(
         assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog],
         asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
@@ -57,11 +52,6 @@ def build_definitions(
         resources=resources(ours),
         executor=in_process_executor,
     )
-
-
-def default_platform() -> PlatformResource:
-    """The platform of this process's environment, with every source as the settings say."""
-    return PlatformResource(yahoo=YahooResource(), polygon=PolygonResource(), files=FilesResource())
 
 
 def resources(platform: PlatformResource) -> Mapping[str, Any]:

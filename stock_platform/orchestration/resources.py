@@ -5,12 +5,11 @@ platform within a run. Does not: keys and addresses of databases, which come fro
 environment alone (settings.py) so that no page shows them.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
@@ -20,10 +19,10 @@ from stock_platform.domain.bars import Interval
 from stock_platform.domain.capabilities import Capabilities, Tile, TileShape
 from stock_platform.domain.errors import InputError
 from stock_platform.pipeline.runtime import Platform
-from stock_platform.pipeline.wiring import build_source
+from stock_platform.pipeline.wiring import build_source, chosen
 from stock_platform.settings import Settings, load_settings
 from stock_platform.sources.base import Source
-from stock_platform.sources.registry import spec_of
+from stock_platform.sources.registry import SOURCES, spec_of
 
 _given: ContextVar[Platform | None] = ContextVar("given", default=None)
 
@@ -38,18 +37,25 @@ def using(platform: Platform | None) -> Iterator[None]:
         _given.reset(token)
 
 
-class SourceResource(ConfigurableResource[Any], ABC):
-    """One vendor: whether and where it is asked. Its limits hold across all processes."""
+class SourceResource(ConfigurableResource[Any]):
+    """One vendor: whether and where it is asked. Its limits hold across all processes.
 
-    vendor: ClassVar[str]
+    Its key comes from the environment (``sources/<vendor>/config.py`` names the variable).
+    """
 
+    vendor: str = Field(description="The source's name, as in `stock-platform sources`.")
     enabled: bool | None = Field(
         default=None, description="Whether it may be asked; unset: as STOCK_PLATFORM_SOURCES says."
     )
+    base_url: str | None = Field(
+        default=None,
+        description="A proxy or the sandbox; unset: STOCK_PLATFORM_<SOURCE>_BASE_URL, or the "
+        "vendor's own address.",
+    )
 
-    @abstractmethod
     def overrides(self) -> dict[str, Any]:
         """The settings this resource decides, by name."""
+        return {f"{self.vendor}_base_url": self.base_url} if self.base_url else {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -84,39 +90,10 @@ class SourceResource(ConfigurableResource[Any], ABC):
         raise InputError("source", self.vendor, "use a source that answers for one ticker")
 
 
-class YahooResource(SourceResource):
-    """Yahoo's v8 chart: one ticker's history a call, without a key."""
-
-    vendor: ClassVar[str] = "yahoo"
-
-    base_url: str | None = Field(
-        default=None, description="A proxy or the sandbox; unset: STOCK_PLATFORM_YAHOO_BASE_URL."
-    )
-
-    def overrides(self) -> dict[str, Any]:
-        """See the base."""
-        return {"yahoo_base_url": self.base_url} if self.base_url else {}
-
-
-class PolygonResource(SourceResource):
-    """Polygon (Massive): the whole US market a call. The key comes from POLYGON_API_KEY."""
-
-    vendor: ClassVar[str] = "polygon"
-
-    base_url: str | None = Field(
-        default=None, description="A proxy or the sandbox; unset: STOCK_PLATFORM_POLYGON_BASE_URL."
-    )
-
-    def overrides(self) -> dict[str, Any]:
-        """See the base."""
-        return {"polygon_base_url": self.base_url} if self.base_url else {}
-
-
 class FilesResource(SourceResource):
     """The user's own CSV and Parquet files."""
 
-    vendor: ClassVar[str] = "files"
-
+    vendor: str = "files"
     path: str | None = Field(
         default=None, description="A folder or glob; unset: STOCK_PLATFORM_FILES_PATH."
     )
@@ -130,19 +107,23 @@ class FilesResource(SourceResource):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class PlatformResource(ConfigurableResource[Any]):
-    """Settings, database, quotas and sources; made when first used, closed with the run."""
+def source_resource(name: str) -> SourceResource:
+    """The resource of a registered vendor, which decides nothing yet."""
+    return FilesResource() if name == "files" else SourceResource(vendor=name)
 
-    yahoo: ResourceDependency[YahooResource]
-    polygon: ResourceDependency[PolygonResource]
-    files: ResourceDependency[FilesResource]
+
+class PlatformResource(ConfigurableResource[Any]):
+    """Settings, database, quotas and sources; made when first used, closed with the run.
+
+    Made by ``platform_resource``, which gives it a dependency for every vendor there is.
+    """
 
     _platform: Platform | None = PrivateAttr(default=None)
 
     @property
     def sources(self) -> tuple[SourceResource, ...]:
         """The source resources."""
-        return self.files, self.polygon, self.yahoo
+        return tuple(getattr(self, name) for name in SOURCES)
 
     def settings(self) -> Settings:
         """This process's settings, with what the source resources decide.
@@ -157,7 +138,7 @@ class PlatformResource(ConfigurableResource[Any]):
         decided = {s.vendor: s.enabled for s in self.sources if s.enabled is not None}
         if not decided:
             return settings
-        names = [name for name in settings.sources if decided.get(name, True)]
+        names = [name for name in chosen(settings) if decided.get(name, True)]
         names += [name for name, on in decided.items() if on and name not in names]
         return load_settings(**overrides, sources=",".join(names))
 
@@ -190,3 +171,21 @@ class PlatformResource(ConfigurableResource[Any]):
             if self._platform is not None:
                 self._platform.close()
                 self._platform = None
+
+
+_metaclass: Any = type(PlatformResource)
+_Wired = _metaclass(
+    "PlatformResource",
+    (PlatformResource,),
+    {
+        "__module__": __name__,
+        "__doc__": PlatformResource.__doc__,
+        "__annotations__": dict.fromkeys(SOURCES, ResourceDependency[SourceResource]),
+    },
+)
+
+
+def platform_resource(**given: SourceResource) -> PlatformResource:
+    """The platform with a resource a vendor: those given, the others as the settings say."""
+    made: PlatformResource = _Wired(**{name: source_resource(name) for name in SOURCES} | given)
+    return made

@@ -224,7 +224,7 @@ class FetchStream:
             cells,
             self._assets,
             live,
-            {c.source: self._quota.state(c.source, c.limits) for c in live},
+            {c.source: self._quota.state(c.account, c.limits) for c in live},
             today=self._market.clock.now().date(),
             wider=self._wider,
             exclude=excluded | self._barred,

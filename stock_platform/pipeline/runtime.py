@@ -158,7 +158,7 @@ class Platform:
             needed,
             self.market.plan_assets(needed.assets),
             list(self.capabilities.values()),
-            {n: self.quota.state(n, c.limits) for n, c in self.capabilities.items()},
+            {n: self.quota.state(c.account, c.limits) for n, c in self.capabilities.items()},
             today=self.clock.now().date(),
         )
 

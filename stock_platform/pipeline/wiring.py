@@ -25,19 +25,35 @@ def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
     return replace(capabilities, limits=limits)
 
 
+def chosen(settings: Settings) -> tuple[str, ...]:
+    """The sources that may be asked: those named, or else all that are on by default.
+
+    Raises:
+        InputError: ``STOCK_PLATFORM_SOURCES`` names an unknown source, or a base URL is set
+            for one.
+    """
+    for name in settings.sources:
+        if name not in SOURCES:
+            raise InputError("STOCK_PLATFORM_SOURCES", name, one_of(SOURCES))
+    for name in settings.pointed_sources():
+        if name not in SOURCES:
+            allowed = f"it is of no source; {one_of(SOURCES)}"
+            raise InputError(f"STOCK_PLATFORM_{name.upper()}_BASE_URL", name, allowed)
+    by_default = tuple(n for n, spec in SOURCES.items() if spec.capabilities.default_on)
+    return settings.sources or by_default
+
+
 def build_sources(settings: Settings, quota: Quota, clock: Clock) -> dict[str, Source]:
     """The sources that are switched on and have what they need, by name, best first.
 
     Raises:
-        InputError: ``STOCK_PLATFORM_SOURCES`` names an unknown source, or a source's own
-            settings are not allowed.
+        InputError: as ``chosen``, or a source's own settings are not allowed.
     """
-    built = {}
-    for name in settings.sources:
-        if name not in SOURCES:
-            raise InputError("STOCK_PLATFORM_SOURCES", name, one_of(SOURCES))
-        if lacks(name, settings) is None:
-            built[name] = build_source(name, settings, quota, clock)
+    built = {
+        name: build_source(name, settings, quota, clock)
+        for name in chosen(settings)
+        if lacks(name, settings) is None
+    }
     return dict(sorted(built.items(), key=lambda item: item[1].capabilities.preference))
 
 
@@ -51,12 +67,13 @@ def build_source(name: str, settings: Settings, quota: Quota, clock: Clock) -> S
     missing = lacks(name, settings)
     if missing is not None:
         raise InputError(missing, "", f"set it to use the source {name}")
+    keys = {variable: settings.key(variable) for variable in spec.capabilities.variables}
     return build(
         Setup(
             capabilities=scale_limits(spec.capabilities, settings.clock_rate),
             quota=quota,
             clock=clock,
-            key=settings.key(name),
+            keys={variable: key for variable, key in keys.items() if key},
             base_url=settings.base_url(name),
             http=HttpOptions(
                 user_agent=settings.user_agent,
@@ -70,9 +87,11 @@ def build_source(name: str, settings: Settings, quota: Quota, clock: Clock) -> S
 
 def lacks(name: str, settings: Settings) -> str | None:
     """The variable a source cannot do without and that is not set, or None."""
-    variable = spec_of(name).capabilities.needs_key
-    if variable is not None and not settings.key(name):
-        return variable
+    capabilities = spec_of(name).capabilities
+    needed = (capabilities.needs_key, *capabilities.also_needs)
+    for variable in needed:
+        if variable is not None and not settings.key(variable):
+            return variable
     if name == "files" and not settings.files_path:
         return "STOCK_PLATFORM_FILES_PATH"
     return None

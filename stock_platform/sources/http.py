@@ -29,7 +29,7 @@ import stamina
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.errors import RateLimited, SourceError, Unavailable
-from stock_platform.sources.base import Answer
+from stock_platform.sources.base import Answer, Facts
 from stock_platform.sources.cache import HttpCache, Kept
 from stock_platform.sources.quota import Quota
 from stock_platform.sources.transport import (
@@ -45,6 +45,7 @@ __all__ = ["Call", "HttpClient", "HttpOptions", "Response", "Secrets", "retry_af
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+A = TypeVar("A", Answer, Facts)
 
 FRESH_SECONDS = 6 * 3600.0
 STRIKES = 3
@@ -71,6 +72,7 @@ class HttpClient:
         stand_in: whether the address is not the vendor's own (a sandbox, a replay, a proxy).
             What such a server says may change under the same address, so its answers are
             used again without asking only if they came with an ETag or a date.
+        account: the name its calls are counted under; default its own.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class HttpClient:
         options: HttpOptions,
         secrets: Secrets | None = None,
         stand_in: bool = False,
+        account: str | None = None,
     ) -> None:
         self.stand_in = stand_in
+        self.account = account or source
         self.source = source
         self.quota = quota
         self.limits = limits
@@ -113,7 +117,7 @@ class HttpClient:
     def hold(self, seconds: float) -> float:
         """Let no call of this source through for so long, in any process; the time held."""
         pause = min(seconds, LONGEST_BLOCK)
-        self.quota.block(self.source, pause)
+        self.quota.block(self.account, pause)
         return pause
 
 
@@ -143,7 +147,7 @@ class Call:
             error.detail = self._http.secrets.redact(error.detail)
             error.args = tuple(self._http.secrets.redact(str(arg)) for arg in error.args)
 
-    def stamp(self, answer: Answer) -> Answer:
+    def stamp(self, answer: A) -> A:
         """``answer`` with what this call counted."""
         return replace(
             answer,
@@ -255,7 +259,7 @@ class Call:
 
     def _granted(self, path: str, params: Parameters, conditions: Mapping[str, str]) -> Response:
         http = self._http
-        grant = http.quota.acquire(http.source, http.limits, http.options.max_wait)
+        grant = http.quota.acquire(http.account, http.limits, http.options.max_wait)
         self.requests += 1
         started = time.monotonic()
         try:

@@ -48,6 +48,20 @@ def read_json(source: str, body: bytes) -> object:
         raise Malformed(source, "JSON nested too deeply") from None
 
 
+def read_text(source: str, body: bytes, what: str = "CSV") -> str:
+    """The text of a body that is no JSON and no page, without a byte-order mark.
+
+    Raises:
+        Malformed: empty, or an HTML page; says which.
+    """
+    text = body.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    if not text.strip():
+        raise Malformed(source, f"empty answer instead of {what}")
+    if re.match(r"\s*<(!doctype|html|head|body|script)", text, re.IGNORECASE):
+        raise Malformed(source, f"an HTML page instead of {what}: {excerpt(body)}")
+    return text
+
+
 def excerpt(body: bytes) -> str:
     """A few words of a body for an error message: a page's title, or the first words."""
     text = body[:20_000].decode("utf-8", errors="replace")
@@ -76,8 +90,12 @@ def as_list(source: str, value: object, what: str) -> list[object]:
     raise Malformed(source, f"{what} is {type(value).__name__}, not an array")
 
 
-def number(value: object) -> float | None:
+def number(value: object, *, decimal_comma: bool = False) -> float | None:
     """A number that may come as text: ``12``, ``"1.5e+06"``, ``"1,234.5"``; null is None.
+
+    Args:
+        value: as it came.
+        decimal_comma: text is written as in Germany: ``"1.234,5"``.
 
     Raises:
         ValueError: not a finite number.
@@ -90,7 +108,10 @@ def number(value: object) -> float | None:
         text = value.strip()
         if not text:
             return None
-        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
+        if decimal_comma:
+            grouped = re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", text)
+            text = (text.replace(".", "") if grouped else text).replace(",", ".")
+        elif re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
             text = text.replace(",", "")
         try:
             found = float(text)

@@ -7,12 +7,12 @@ not: the list of vendors (registry.py), settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from stock_platform.domain.capabilities import Capabilities
+from stock_platform.domain.capabilities import Capabilities, Tile
 from stock_platform.domain.clock import Clock, SystemClock
-from stock_platform.domain.errors import InputError
-from stock_platform.sources.base import Source
+from stock_platform.domain.errors import InputError, one_of
+from stock_platform.sources.base import Answer, Facts, Question, Source
 from stock_platform.sources.http import HttpClient
 from stock_platform.sources.quota import Quota
 from stock_platform.sources.transport import HttpOptions, Secrets
@@ -26,7 +26,7 @@ class Setup:
         capabilities: the vendor's, perhaps with limits scaled to a faster clock.
         quota: shared by all sources.
         clock: the market's clock.
-        key: the API key, where one is needed.
+        keys: the values of the vendor's key variables that are set, by variable.
         base_url: in place of the vendor's own address.
         http: how requests are made.
         options: of this source alone, by name (``files`` has some).
@@ -35,13 +35,18 @@ class Setup:
     capabilities: Capabilities
     quota: Quota
     clock: Clock = field(default_factory=SystemClock)
-    key: str | None = field(default=None, repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     base_url: str | None = None
     http: HttpOptions = field(default_factory=HttpOptions)
     options: Mapping[str, object] = field(default_factory=dict)
 
-    def http_client(self, base_url: str, secrets: Secrets | None = None) -> HttpClient:
-        """The source's way to its vendor, whose own address is ``base_url``."""
+    def http_client(
+        self, base_url: str, secrets: Secrets | None = None, *, accept: str = "application/json"
+    ) -> HttpClient:
+        """The source's way to its vendor, whose own address is ``base_url``.
+
+        ``accept`` is the Accept header: what kind of answer is asked for.
+        """
         address = (self.base_url or base_url).rstrip("/")
         return HttpClient(
             self.capabilities.source,
@@ -49,17 +54,49 @@ class Setup:
             quota=self.quota,
             limits=self.capabilities.limits,
             clock=self.clock,
-            options=self.http,
+            options=replace(self.http, accept=accept),
             secrets=secrets,
             stand_in=address != base_url.rstrip("/"),
+            account=self.capabilities.account,
         )
 
-    def needed_key(self, where: str) -> str:
+    def key(self, variable: str | None = None) -> str | None:
+        """The value of a key variable (``needs_key`` unless named), or None."""
+        return self.keys.get(variable or self.capabilities.needs_key or "") or None
+
+    def needed_key(self, where: str, variable: str | None = None) -> str:
         """The key. Raises InputError naming the variable and ``where`` to get one."""
-        if not self.key:
-            variable = self.capabilities.needs_key or "key"
-            raise InputError(variable, "", f"set it to a key of your own; get one at {where}")
-        return self.key
+        found = self.key(variable)
+        if found is None:
+            name = variable or self.capabilities.needs_key or "key"
+            raise InputError(name, "", f"set it to a key of your own; get one at {where}")
+        return found
+
+
+@dataclass(frozen=True)
+class VendorSource:
+    """What most sources are: capabilities and a client; a subclass asks and reads."""
+
+    capabilities: Capabilities
+    http: HttpClient
+
+    def fetch(self, tile: Tile) -> Answer:
+        """Raises InputError: this source has no bars. See Source.fetch."""
+        raise InputError("source", tile.source, self._offer("bars"))
+
+    def ask(self, question: Question) -> Facts:
+        """Raises InputError: this source has no such feed. See Source.ask."""
+        raise InputError("feed", str(question.feed), self._offer(question.feed))
+
+    def close(self) -> None:
+        """Close connections and the cache."""
+        self.http.close()
+
+    def _offer(self, lacking: str) -> str:
+        """What can be asked instead."""
+        bars = ["bars"] if self.capabilities.endpoints else []
+        there = [name for name in (*bars, *self.capabilities.feeds) if name != lacking]
+        return f"{self.capabilities.source} has no such thing; {one_of(there)}"
 
 
 @dataclass(frozen=True)

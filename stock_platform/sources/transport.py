@@ -42,6 +42,7 @@ class HttpOptions:
 
     Attributes:
         user_agent: who we say we are.
+        accept: the Accept header.
         cache_dir: folder of the disk cache, a file a source; None keeps it in memory.
         max_wait: the longest wait for the quota, in seconds; beyond it RateLimited.
         connect_timeout, read_timeout, total_timeout: seconds; the total must stay below
@@ -55,6 +56,7 @@ class HttpOptions:
     """
 
     user_agent: str = USER_AGENT
+    accept: str = "application/json"
     cache_dir: Path | None = None
     max_wait: float = 90.0
     connect_timeout: float = 10.0
@@ -125,7 +127,7 @@ class Transport:
         self.options = options
         self.secrets = secrets
         self._client = httpx.Client(
-            headers={"User-Agent": options.user_agent, "Accept": "application/json"},
+            headers={"User-Agent": options.user_agent, "Accept": options.accept},
             timeout=httpx.Timeout(options.read_timeout, connect=options.connect_timeout),
             limits=httpx.Limits(max_connections=options.connections),
             transport=options.transport,

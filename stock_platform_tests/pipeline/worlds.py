@@ -25,11 +25,11 @@ from stock_platform.domain.capabilities import (
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.clock import FixedClock
 from stock_platform.domain.coverage import SETTLED
-from stock_platform.domain.errors import SourceError
+from stock_platform.domain.errors import InputError, SourceError
 from stock_platform.domain.planning import PlanAsset
 from stock_platform.domain.symbols import AssetClass
 from stock_platform.pipeline.market import FOREVER, RollCall
-from stock_platform.sources.base import Answer
+from stock_platform.sources.base import Answer, Facts, Question
 
 SESSIONS = [date(2024, 3, 4), date(2024, 3, 5), date(2024, 3, 6), date(2024, 3, 7)]
 NOW = datetime(2024, 3, 9, 12, tzinfo=UTC)
@@ -77,6 +77,9 @@ class FakeSource:
         self.behaviour = behaviour or (lambda tile: None)
         self.asked: list[Tile] = []
         self._lock = threading.Lock()
+
+    def ask(self, question: Question) -> Facts:
+        raise InputError("feed", question.feed, "a fake has bars alone")
 
     def fetch(self, tile: Tile) -> Answer:
         with self._lock:

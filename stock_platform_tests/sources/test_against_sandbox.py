@@ -54,7 +54,7 @@ def source(sandbox: SandboxServer, name: str, **changes: Any) -> Source:
         replace(capabilities, limits=limits),
         MemoryQuota(),
         FixedClock(NOW),
-        key="good-key",
+        keys=dict.fromkeys(capabilities.variables, "good-key"),
         base_url=sandbox.base_url(name),
         http=HttpOptions(backoff=0.01),
     )
@@ -205,7 +205,7 @@ def test_errors_of_both(sandbox: SandboxServer) -> None:
         polygon.fetch(day(date(2012, 7, 4)))
     with pytest.raises(NoData):
         polygon.fetch(replace(day(date(2012, 6, 4)), endpoint="range", symbol="QQQZZ"))
-    bad = source(sandbox, "polygon", key="bad-key")
+    bad = source(sandbox, "polygon", keys={"POLYGON_API_KEY": "bad-key"})
     with pytest.raises(NotEntitled) as caught:
         bad.fetch(day(date(2012, 6, 15)))
     assert "bad-key" not in str(caught.value)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
+import grimp
 import pytest
 
+from stock_platform import sources
 from stock_platform.domain.errors import InputError
 from stock_platform.sources.payload import excerpt, number
 from stock_platform.sources.quota import HOLD_SECONDS
 from stock_platform.sources.registry import SOURCES, spec_of
 from stock_platform.sources.transport import HttpOptions
 
+ROOM = "stock_platform.sources"
+FOLDERS = sorted(m.name for m in pkgutil.iter_modules(sources.__path__) if m.ispkg)
 
-def test_the_vendors_there_are() -> None:
-    """A new vendor is one line; this list tells of it."""
-    assert sorted(SOURCES) == ["files", "polygon", "yahoo"]
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_is_registered(folder: str) -> None:
+    """A vendor that is not in the registry would be dead code."""
+    module = importlib.import_module(f"{ROOM}.{folder}")
+    specs = getattr(module, "SPECS", None) or (module.SPEC,)
+    assert all(SOURCES[spec.capabilities.source] is spec for spec in specs)
+
+
+def test_vendors_know_nothing_of_each_other() -> None:
+    """So that one can be taken away, or be wrong, alone."""
+    graph = grimp.build_graph("stock_platform", include_external_packages=False)
+    vendors = {f"{ROOM}.{folder}" for folder in FOLDERS}
+    for importer in vendors:
+        for imported in vendors - {importer}:
+            assert not graph.find_shortest_chains(importer, imported, as_packages=True)
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
@@ -24,6 +44,7 @@ def test_capabilities_are_consistent(name: str) -> None:
     names = [endpoint.name for endpoint in capabilities.endpoints]
     assert len(set(names)) == len(names)
     assert all(e.intervals and e.asset_classes for e in capabilities.endpoints)
+    assert capabilities.endpoints or capabilities.feeds
     assert (SOURCES[name].base_url is None) == (not capabilities.limits)
 
 

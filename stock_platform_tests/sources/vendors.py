@@ -74,7 +74,7 @@ def source_of(
             capabilities=SOURCES[name].capabilities,
             quota=MemoryQuota(time.now, time.sleep),
             clock=FixedClock(now),
-            key=KEY,
+            keys=dict.fromkeys(SOURCES[name].capabilities.variables, KEY),
             base_url=base_url,
             http=replace(
                 http or HttpOptions(), transport=httpx.MockTransport(vendor), wall=time.now

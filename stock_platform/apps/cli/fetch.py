@@ -6,88 +6,226 @@ reading answers (sources/).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_platform.apps.cli.prices import Format
-from stock_platform.apps.cli.selection import End, Json, Start
-from stock_platform.domain.errors import InputError
+from stock_platform.apps.cli.prices import Format, Output
+from stock_platform.apps.cli.selection import End, Json
+from stock_platform.domain.errors import InputError, SourceError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from stock_platform.domain.bars import Interval
-    from stock_platform.domain.capabilities import Capabilities, Endpoint, Tile
+    from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Tile
     from stock_platform.domain.symbols import Symbol
-    from stock_platform.sources.base import Answer
+    from stock_platform.sources.base import Answer, Source
 
 
 def fetch(
-    source: Annotated[str, typer.Argument(help="yahoo, polygon or files.")],
-    ticker: Annotated[str, typer.Argument(help="A ticker in any common spelling.")],
-    start: Start,
+    source: Annotated[str, typer.Argument(help="A source of `stock-platform sources`.")],
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tickers in any common spelling, or ids of series.", metavar="TICKER"),
+    ] = None,
+    what: Annotated[
+        str | None,
+        typer.Option(
+            help="bars, quote, profile, listing, splits, dividends, series, series_info or "
+            "options; default: bars, or what the source is for."
+        ),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First day, such as 2024-01-31; default: a month ago.")
+    ] = None,
     end: End = None,
     interval: Annotated[str, typer.Option(help="1m, 5m, 15m, 1h or 1d.")] = "1d",
-    format: Annotated[Format, typer.Option(help="How to print the bars.")] = Format.TABLE,  # noqa: A002 - the option's name
+    expiry: Annotated[
+        str | None, typer.Option(help="Of an option chain; default: the nearest.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        Format | None, typer.Option(help="Default: the output's suffix, else a table.")
+    ] = None,
+    output: Output = None,
     *,
     json: Json = False,
-) -> None:
-    """Ask one source for a ticker's bars and print them; nothing is stored.
+) -> int:
+    """Ask one source for tickers' bars, or for what else it tells; nothing is stored.
 
-    The call counts against the source's quota. Prices are in the basis the source gives.
+    The calls count against the source's quota. Prices are in the basis the source gives.
     """
-    from stock_platform.apps.cli import output
-    from stock_platform.apps.cli.prices import write
+    from stock_platform.apps.cli.prices import choose_format, write
     from stock_platform.apps.cli.selection import read_date
     from stock_platform.domain.bars import Interval
-    from stock_platform.domain.calendar import get_calendar
-    from stock_platform.domain.symbols import default_calendar, parse_symbol
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.pipeline.wiring import build_source, lacks
     from stock_platform.sources.registry import spec_of
 
-    spec_of(source)
-    symbol, bar = parse_symbol(ticker), Interval.parse(interval)
+    capabilities = spec_of(source).capabilities
+    feed = choose_feed(capabilities, what)
+    bar = Interval.parse(interval)
+    chosen = Format.JSON if json else choose_format(format, output)
     with Platform.from_settings() as platform:
         settings = platform.settings
-        now = platform.clock.now()
-        first = read_date("start", start)
-        last = read_date("end", end) if end else now.date()
-        if first > last:
-            raise InputError("start", start, f"use a date up to the end, {last}")
+        missing = lacks(source, settings)
+        if missing is not None:
+            raise InputError(missing, "", f"set it to use the source {source}")
+        today = platform.clock.now().date()
+        asked = build_source(source, settings, platform.quota, platform.clock)
+        try:
+            if feed is None:
+                last = read_date("end", end) if end else today
+                first = read_date("start", start) if start else last - timedelta(days=30)
+                if first > last:
+                    raise InputError("start", start, f"use a date up to the end, {last}")
+                found = ask_bars(asked, source, tickers or [], bar, first, last)
+            else:
+                found = ask_facts(
+                    asked,
+                    feed,
+                    tickers or [],
+                    start=read_date("start", start) if start else None,
+                    end=read_date("end", end) if end else None,
+                    expiry=read_date("expiry", expiry) if expiry else None,
+                )
+        finally:
+            asked.close()
+    unit = "bar" if feed is None else "row"
+    return found.show(lambda frame: write(frame, chosen, output, unit=unit))
+
+
+@dataclass
+class Found:
+    """Frames of what was answered, remarks for people, and what failed, in words."""
+
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    errors: list[SourceError] = field(default_factory=list)
+
+    def show(self, write: Callable[[pl.DataFrame], None]) -> int:
+        """Print everything; the exit code. A single failure is raised as it is."""
+        import polars as pl
+
+        from stock_platform.apps.cli import DONE, FAILED, PARTLY, one_line, output
+
+        if not self.frames and len(self.errors) == 1:
+            raise self.errors[0]
+        if self.frames:
+            write(pl.concat(self.frames))
+        for line in self.remarks:
+            output.note(line)
+        for error in self.errors:
+            sys.stderr.write(f"error: {one_line(str(error))}\n")
+        return DONE if not self.errors else PARTLY if self.frames else FAILED
+
+
+def choose_feed(capabilities: Capabilities, what: str | None) -> Feed | None:
+    """The feed of that name, None for bars. Raises InputError naming what the source has."""
+    from stock_platform.domain.capabilities import TileShape
+    from stock_platform.domain.errors import one_of
+
+    has_bars = any(e.shape is not TileShape.COLUMN for e in capabilities.endpoints)
+    there: list[str] = ["bars"] * has_bars + [str(feed) for feed in capabilities.feeds]
+    wanted = (what or there[0]).lower().replace("-", "_")
+    if wanted not in there:
+        raise InputError("what", what, f"{capabilities.source} has no such thing; {one_of(there)}")
+    return next((feed for feed in capabilities.feeds if feed == wanted), None)
+
+
+def ask_bars(
+    asked: Source, source: str, tickers: list[str], interval: Interval, first: date, last: date
+) -> Found:
+    """The bars of every ticker; what fails for one does not stop the others."""
+    from stock_platform.domain.calendar import get_calendar
+    from stock_platform.domain.symbols import default_calendar, parse_symbol
+
+    if not tickers:
+        raise InputError("ticker", "", "name at least one")
+    symbols = list(dict.fromkeys(parse_symbol(text) for text in tickers))
+    calls: list[tuple[Endpoint, list[Tile]]] = []
+    for symbol in symbols:
+        endpoint = choose_endpoint(asked.capabilities, symbol, interval)
         days = get_calendar(default_calendar(symbol)).sessions(first, last)
         if not len(days):
             raise InputError(
                 "start..end", f"{first}..{last}", f"use a range with a session of {symbol}"
             )
-        missing = lacks(source, settings)
-        if missing is not None:
-            raise InputError(missing, "", f"set it to use the source {source}")
-        asked = build_source(source, settings, platform.quota, platform.clock)
+        calls.append(
+            (endpoint, list(tiles(asked.capabilities, endpoint, symbol, interval, days.tolist())))
+        )
+    found = Found()
+    for endpoint, parts in joined(calls):
         try:
-            endpoint = choose_endpoint(asked.capabilities, symbol, bar)
-            answers = [
-                asked.fetch(tile)
-                for tile in tiles(
-                    asked.capabilities, endpoint, symbol, bar, list(days.astype(object))
-                )
-            ]
-        finally:
-            asked.close()
-    frame = bars(answers, endpoint, source, bar, first, last)
-    write(frame, Format.JSON if json else format, None)
-    for line in remarks(answers, endpoint):
-        output.note(line)
+            answers = [asked.fetch(tile) for tile in parts]
+        except SourceError as error:
+            found.errors.append(error)
+            continue
+        found.frames.append(bars(answers, endpoint, source, interval, first, last))
+        found.remarks += remarks(answers, endpoint)
+    return found
+
+
+def joined(calls: list[tuple[Endpoint, list[Tile]]]) -> Iterator[tuple[Endpoint, list[Tile]]]:
+    """The calls, with those of a block endpoint that ask for the same days made one."""
+    from stock_platform.domain.capabilities import TileShape
+
+    blocks: dict[tuple[str, date, date], tuple[Endpoint, list[Tile]]] = {}
+    for endpoint, parts in calls:
+        if endpoint.shape is not TileShape.BLOCK:
+            yield endpoint, parts
+            continue
+        for tile in parts:
+            key = (endpoint.name, tile.start, tile.end)
+            blocks.setdefault(key, (endpoint, []))[1].append(tile)
+    for endpoint, parts in blocks.values():
+        for at in range(0, len(parts), endpoint.max_symbols):
+            some = parts[at : at + endpoint.max_symbols]
+            members = tuple((n, tile.symbol or "") for n, tile in enumerate(some, start=1))
+            yield endpoint, [replace(some[0], asset_id=None, symbol=None, members=members)]
+
+
+def ask_facts(
+    asked: Source,
+    feed: Feed,
+    tickers: list[str],
+    *,
+    start: date | None,
+    end: date | None,
+    expiry: date | None,
+) -> Found:
+    """What a feed says of every ticker, or as a whole."""
+    from stock_platform.domain.capabilities import Feed
+    from stock_platform.domain.symbols import parse_symbol
+    from stock_platform.sources.base import Question
+
+    names: list[str | None] = [
+        text.strip().upper()
+        if feed in (Feed.SERIES, Feed.SERIES_INFO)
+        else parse_symbol(text).ticker
+        for text in tickers
+    ]
+    found = Found()
+    for name in names or [None]:
+        try:
+            facts = asked.ask(Question(feed, name, start, end, expiry))
+        except SourceError as error:
+            found.errors.append(error)
+            continue
+        found.frames.append(facts.frame)
+        found.remarks += rejections(facts.rejected)
+    return found
 
 
 def choose_endpoint(capabilities: Capabilities, symbol: Symbol, interval: Interval) -> Endpoint:
     """The endpoint that serves one symbol's bars. Raises InputError naming what there is."""
     from stock_platform.domain.capabilities import TileShape
 
-    rows = [e for e in capabilities.endpoints if e.shape is TileShape.ROW]
+    rows = [e for e in capabilities.endpoints if e.shape is not TileShape.COLUMN]
     served = [e for e in rows if interval in e.intervals]
     if not served:
         there = dict.fromkeys(str(i) for e in rows for i in e.intervals)
@@ -138,7 +276,7 @@ def bars(
     return (
         pl.concat(parts)
         .filter(pl.col("session").is_between(first, last))
-        .unique("ts", keep="first", maintain_order=True)
+        .unique(["symbol", "ts"], keep="first", maintain_order=True)
         .rename({"symbol": "ticker"})
         .with_columns(pl.lit(str(interval)).alias("interval"), pl.lit(source).alias("source"))
         .select(
@@ -163,7 +301,12 @@ def remarks(answers: list[Answer], endpoint: Endpoint) -> Iterator[str]:
             yield f"split {ratio:g} for 1 on {day}"
         for day, amount in answer.dividends.select("ex_date", "amount").iter_rows():
             yield f"dividend {amount:g} on {day}"
-        for row in answer.rejected.head(5).iter_rows(named=True):
-            yield f"unreadable row of {row['session']}: {', '.join(row['reasons'] or [])}"
-        if answer.rejected.height > 5:
-            yield f"and {answer.rejected.height - 5} more unreadable rows"
+        yield from rejections(answer.rejected)
+
+
+def rejections(rejected: pl.DataFrame) -> Iterator[str]:
+    """The first rows that could not be read, and how many more there are."""
+    for row in rejected.head(5).iter_rows(named=True):
+        yield f"unreadable row of {row['session']}: {', '.join(row['reasons'] or [])}"
+    if rejected.height > 5:
+        yield f"and {rejected.height - 5} more unreadable rows"

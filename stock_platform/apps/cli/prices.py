@@ -28,6 +28,9 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+
+
 def prices(
     tickers: Annotated[list[str], typer.Argument(help="Tickers in any common spelling.")],
     start: Annotated[str | None, typer.Option(help="First session, such as 2024-01-31.")] = None,
@@ -39,9 +42,7 @@ def prices(
     format: Annotated[  # noqa: A002 - the option's name
         Format | None, typer.Option(help="Default: the output's suffix, else a table.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file.")
-    ] = None,
+    output: Output = None,
     *,
     json: Json = False,
 ) -> None:
@@ -84,14 +85,14 @@ def choose_format(given: Format | None, output: Path | None) -> Format:
     return chosen
 
 
-def write(frame: pl.DataFrame, chosen: Format, output: Path | None) -> None:
-    """Write bars; a file appears whole or not at all."""
+def write(frame: pl.DataFrame, chosen: Format, output: Path | None, *, unit: str = "bar") -> None:
+    """Write rows; a file appears whole or not at all."""
     from stock_platform.apps.cli import output as out
 
     if output is None:
         if chosen is Format.TABLE:
             out.show_table(frame.columns, [_row(row) for row in frame.iter_rows()])
-            out.note(out.plural(frame.height, "bar"))
+            out.note(out.plural(frame.height, unit))
         elif chosen is Format.JSON:
             out.show_json(frame.to_dicts())
         elif chosen is Format.CSV:
@@ -105,7 +106,7 @@ def write(frame: pl.DataFrame, chosen: Format, output: Path | None) -> None:
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-    out.note(f"{out.plural(frame.height, 'bar')} in {output}")
+    out.note(f"{out.plural(frame.height, unit)} in {output}")
 
 
 def _save(frame: pl.DataFrame, chosen: Format, path: Path) -> None:

@@ -61,15 +61,16 @@ def describe(platform: Platform) -> list[dict[str, Any]]:
         state = "on" if name in platform.sources else "off"
         if missing is not None:
             state = f"off: set {missing}"
-        elif name not in settings.sources:
-            state = "off: not in STOCK_PLATFORM_SOURCES"
+        elif name not in platform.sources:
+            named = bool(settings.sources)
+            state = "off: not in STOCK_PLATFORM_SOURCES" if named else "off by default"
         found.append(
             {
                 "source": name,
                 "on": name in platform.sources,
                 "state": state,
                 "needs": own.needs_key,
-                "key_set": settings.key(name) is not None if own.needs_key else None,
+                "key_set": settings.key(own.needs_key) is not None if own.needs_key else None,
                 "preference": own.preference,
                 "endpoints": [_endpoint(e) for e in own.endpoints],
                 "quota": quota(platform, own),
@@ -98,7 +99,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 def quota(platform: Platform, capabilities: Capabilities) -> dict[str, Any]:
     """What is left of a source's limits now."""
-    state = platform.quota.state(capabilities.source, capabilities.limits)
+    state = platform.quota.state(capabilities.account, capabilities.limits)
     spent = [*state.spent, *[0] * len(capabilities.limits)]
     return {
         "blocked_seconds": round(state.blocked_seconds, 1),

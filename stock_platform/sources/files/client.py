@@ -23,7 +23,7 @@ import polars as pl
 from stock_platform.domain.capabilities import Capabilities, Tile
 from stock_platform.domain.errors import InputError, Malformed, NoData, UnknownSymbol
 from stock_platform.domain.symbols import default_calendar, parse_symbol
-from stock_platform.sources.base import Answer
+from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.files.config import CAPABILITIES, NAME, FilesOptions, capabilities
 from stock_platform.sources.files.parse import LINE, column_names, parse_table
 from stock_platform.sources.spec import Setup, SourceSpec
@@ -102,6 +102,10 @@ class FilesSource:
             dividends=pl.concat([a.dividends for a in read]).unique("ex_date").sort("ex_date"),
             rejected=rejected,
         )
+
+    def ask(self, question: Question) -> Facts:
+        """Raises InputError: files hold bars alone. See Source.ask."""
+        raise InputError("feed", str(question.feed), "files has no such thing; use one of bars")
 
     def symbols(self) -> list[str]:
         """The canonical tickers that the files have, sorted."""

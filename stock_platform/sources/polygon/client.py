@@ -6,14 +6,14 @@ and depths (config.py). The key travels in a Bearer header, never in an address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import polars as pl
 
 from stock_platform.domain.bars import Interval
-from stock_platform.domain.capabilities import Capabilities, Tile, TileShape
+from stock_platform.domain.capabilities import Tile, TileShape
 from stock_platform.domain.errors import InputError, Malformed, NoData, UnknownSymbol
 from stock_platform.domain.symbols import (
     AssetClass,
@@ -23,7 +23,7 @@ from stock_platform.domain.symbols import (
     to_vendor,
 )
 from stock_platform.sources.base import Answer
-from stock_platform.sources.http import Call, HttpClient
+from stock_platform.sources.http import Call
 from stock_platform.sources.payload import closing, trading_hours
 from stock_platform.sources.polygon.config import (
     BARS_PER_PAGE,
@@ -33,7 +33,7 @@ from stock_platform.sources.polygon.config import (
     NAME,
 )
 from stock_platform.sources.polygon.parse import Page, parse_grouped, parse_range
-from stock_platform.sources.spec import Setup, SourceSpec
+from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.transport import Secrets
 
 US_MARKET = "XNYS"
@@ -52,12 +52,8 @@ PUBLISHED_WITHIN = timedelta(hours=36)
 SETTLES_WITHIN = timedelta(hours=4)
 
 
-@dataclass(frozen=True)
-class PolygonSource:
+class PolygonSource(VendorSource):
     """Polygon/Massive as a Source."""
-
-    capabilities: Capabilities
-    http: HttpClient
 
     def fetch(self, tile: Tile) -> Answer:
         """The bars of one symbol over a range, or of the whole market on one session.
@@ -71,10 +67,6 @@ class PolygonSource:
                 self._grouped(call, tile) if shape is TileShape.COLUMN else self._range(call, tile)
             )
             return call.stamp(answer)
-
-    def close(self) -> None:
-        """Close connections and the cache."""
-        self.http.close()
 
     def _grouped(self, call: Call, tile: Tile) -> Answer:
         """``GET /v2/aggs/grouped/locale/us/market/stocks/{date}``."""

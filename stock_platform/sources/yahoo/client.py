@@ -9,7 +9,6 @@ with epoch seconds; ``period2`` is exclusive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -18,13 +17,12 @@ import polars as pl
 
 from stock_platform.domain.bars import Interval
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.capabilities import Capabilities, Tile
+from stock_platform.domain.capabilities import Tile
 from stock_platform.domain.errors import InputError, NoData, UnknownSymbol
 from stock_platform.domain.symbols import Symbol, default_calendar, parse_symbol, to_vendor
 from stock_platform.sources.base import Answer
-from stock_platform.sources.http import HttpClient
 from stock_platform.sources.payload import closing, utc_midnight
-from stock_platform.sources.spec import Setup, SourceSpec
+from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.yahoo.config import (
     BASE_URL,
     CAPABILITIES,
@@ -40,12 +38,8 @@ SETTLES_WITHIN = timedelta(hours=4)
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class YahooSource:
+class YahooSource(VendorSource):
     """Yahoo as a Source."""
-
-    capabilities: Capabilities
-    http: HttpClient
 
     def fetch(self, tile: Tile) -> Answer:
         """The bars of one symbol from ``tile.start`` on, with its splits and dividends.
@@ -91,10 +85,6 @@ class YahooSource:
             if not charts:
                 raise nothing or NoData(NAME, "nothing in an empty range")
             return call.stamp(_answer(charts, tile))
-
-    def close(self) -> None:
-        """Close connections and the cache."""
-        self.http.close()
 
     def _ticker(self, symbol: Symbol) -> str:
         try:
