@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
             _KEEP
         ):
             del os.environ[name]
+    os.environ["STOCK_PLATFORM_SOURCES"] = "files,polygon,yahoo"  # the others would ask the world
     if not hasattr(config, "workerinput"):
         os.environ[_HOME] = tempfile.mkdtemp(prefix="stock_platform_test_")
 
