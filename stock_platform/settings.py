@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     market_time: datetime | None = None
     clock_rate: float = Field(default=1.0, gt=0, le=100_000)
     max_wait_seconds: float = Field(default=90.0, ge=0)
+    patience_seconds: float = Field(default=30.0, ge=0)
     validation_level: Literal["basic", "standard"] = "standard"
     retry_failed_hours: float = Field(default=24.0, gt=0)
     coverage_threshold: float = Field(default=0.98, ge=0, le=1)

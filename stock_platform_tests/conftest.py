@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ):
             del os.environ[name]
     os.environ["STOCK_PLATFORM_SOURCES"] = "files,polygon,yahoo"  # the others would ask the world
+    os.environ["STOCK_PLATFORM_PATIENCE_SECONDS"] = "0"  # a source that is gone stays away
     if not hasattr(config, "workerinput"):
         os.environ[_HOME] = tempfile.mkdtemp(prefix="stock_platform_test_")
 

@@ -13,8 +13,10 @@ How it keeps the promises:
 * A failed call costs only its own cells: they go back with the failing endpoint ruled
   out and are planned again together; what no source is left for gets its reason in the
   ledger.
-* A source that is out of quota for long, or fails ``BREAK_AFTER`` times in a row, is left
-  out for the rest of the run; its tiles are planned again on the others.
+* A source that is out of quota for long, or whose circuit opens (domain/health.py), is left
+  out until its time is up, and all that is queued is planned again on the others. Then it is
+  asked once more, and the plan made anew with it. Cells that only it has wait for it while
+  others work, and for ``patience`` beyond that.
 
 One file above the usual length: what becomes of a cell is decided by these methods
 together, and splitting them would hide that every cell ends in exactly one of them.
@@ -59,20 +61,22 @@ from stock_platform.pipeline.answers import (
     marks,
     unlisted,
 )
-from stock_platform.pipeline.lanes import Exclusions, Job, Lane, Lanes, Outcome
+from stock_platform.pipeline.lanes import Exclusions, Job, Lanes, Outcome
 from stock_platform.pipeline.market import Market
 from stock_platform.pipeline.report import FetchReport, Progress, ProgressCallback
+from stock_platform.pipeline.router import MemoryBook, Pause, Router
 from stock_platform.pipeline.verdicts import UNKNOWN, Verdict, Verdicts, stronger
 from stock_platform.sources.base import Answer, Source
 from stock_platform.sources.quota import Quota
 
 logger = logging.getLogger(__name__)
 
-BREAK_AFTER = 5
 TRIES_PER_SOURCE = 2
 UNKNOWN_FOR = timedelta(days=7)
 TRANSIENT_FOR = timedelta(minutes=15)
 LONGEST_WAIT = 31 * 86_400.0
+PATIENCE = timedelta(seconds=30)
+REOPEN_LATER = timedelta(seconds=1)
 ROWS_PER_COMMIT = 100_000
 CONTESTED_PAUSE = 0.5
 CONTESTED_PAUSES = 1200
@@ -97,6 +101,8 @@ class FetchStream:
         wider: CellGrid | None = None,
         retry_failed: bool = False,
         retry_failed_after: timedelta = timedelta(hours=24),
+        router: Router | None = None,
+        patience: timedelta = PATIENCE,
         progress: ProgressCallback | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> None:
@@ -111,8 +117,12 @@ class FetchStream:
         self._retry_failed_after = retry_failed_after
         self._progress = progress
         self._pause = pause or threading.Event().wait
+        self._router = router or Router(MemoryBook())
+        self._patience = patience
         self._lanes = Lanes(self._call, lambda s: sources[s].capabilities.concurrency)
         self._returned: list[tuple[CellGrid, Exclusions, Verdict | None]] = []
+        self._parked: list[tuple[CellGrid, Exclusions, Verdict]] = []
+        self._urgent = False
         self._contested: list[Job] = []
         self._retries: list[Job] = []
         self._barred: set[tuple[str, str]] = set()
@@ -141,23 +151,40 @@ class FetchStream:
         if not needed:
             return
         self._returned.append((needed, frozenset(), None))
+        self._barred |= self._router.barred()
+        for name, pause in self._router.pauses().items():
+            if name not in self._sources:
+                continue
+            if self._retry_failed:  # whoever insists may try at once
+                self._lanes.reopen(name, trial=True)
+            else:
+                self._close(name, pause)
         with market.claims() as self._claims:
             try:
                 yield from self._run()
             finally:
                 self._lanes.stop()
+                self._router.flush()
 
     # ---- the coordinator, in the consumer's thread ----
 
     def _run(self) -> Iterator[list[FetchBatch]]:
         while True:
-            if self._returned and not self._lanes.busy():
+            self._reopen()
+            if self._returned and (self._urgent or not self._lanes.busy()):
                 given_up = self._plan_returned()
                 if given_up:
                     yield given_up
                 self._tell()
                 continue
             if not self._lanes.busy():
+                if self._parked:
+                    if self._worth_waiting():
+                        self._pause(CONTESTED_PAUSE)
+                    else:
+                        yield [self._final(cells, verdict) for cells, _, verdict in self._parked]
+                        self._parked.clear()
+                    continue
                 if not self._contested:
                     return
                 if self._pauses == CONTESTED_PAUSES:
@@ -178,6 +205,36 @@ class FetchStream:
                     self._claims.release(claim_key(outcome.job.tile))
             self._queue_again(self._retries)  # after their claims are free again
             self._tell()
+
+    def _reopen(self) -> None:
+        """Ask the sources again whose time is up; what is queued is planned anew with them."""
+        now = self._market.wall.now()
+        for name, lane in self._lanes.shut():
+            if lane.reopens is None or lane.reopens > now or not self._left():
+                continue
+            if lane.trial and not self._router.may_try(name):
+                lane.reopens = now + REOPEN_LATER  # another run is trying it
+                continue
+            self._lanes.reopen(name, trial=lane.trial)
+            self._returned += [
+                *((job.cells, job.excluded, job.verdict) for job in self._take_queued()),
+                *self._parked,
+            ]
+            self._parked.clear()
+            self._urgent = True
+
+    def _left(self) -> bool:
+        """Whether anything could still be asked of a source that reopens."""
+        return bool(self._parked or self._returned or self._lanes.busy())
+
+    def _take_queued(self) -> list[Job]:
+        return self._lanes.take_back(lambda _: True)
+
+    def _worth_waiting(self) -> bool:
+        """Whether a source that parked cells wait for may be asked again soon."""
+        limit = self._market.wall.now() + self._patience
+        times = [lane.reopens for _, lane in self._lanes.shut() if lane.reopens is not None]
+        return not times or min(times) <= limit
 
     def _leave_to_others(self) -> FetchBatch:
         """Give up on calls that another run has been making for too long."""
@@ -202,6 +259,7 @@ class FetchStream:
         for cells, excluded, verdict in self._returned:
             groups[excluded].append((cells, verdict))
         self._returned.clear()
+        self._urgent = False
         given_up: list[FetchBatch] = []
         for excluded, members in sorted(groups.items(), key=lambda item: sorted(item[0])):
             verdicts = Verdicts(members)
@@ -215,17 +273,24 @@ class FetchStream:
                 later = to_minute(now + self._retry_failed_after)
                 reason = Verdict(CellStatus.FAILED, "", left.reason, later)
                 for cells, verdict in verdicts.split(left.cells, reason):
-                    given_up.append(self._final(cells, verdict))
+                    if self._lanes.closed(verdict.source):
+                        self._parked.append((cells, excluded, verdict))
+                    else:
+                        given_up.append(self._final(cells, verdict))
         return given_up
 
     def _make_plan(self, cells: CellGrid, excluded: Exclusions) -> Plan:
-        live = [s.capabilities for n, s in self._sources.items() if not self._lanes.closed(n)]
+        live = self._router.liked(
+            {n: s.capabilities for n, s in self._sources.items() if not self._lanes.closed(n)}
+        )
         return plan(
             cells,
             self._assets,
             live,
             {c.source: self._quota.state(c.account, c.limits) for c in live},
             today=self._market.clock.now().date(),
+            health=self._router.chances(),
+            latency=self._router.latencies(),
             wider=self._wider,
             exclude=excluded | self._barred,
         )
@@ -336,10 +401,17 @@ class FetchStream:
         return (tile.source, tile.endpoint) in self._barred
 
     def _take_out(self, job: Job, verdict: Verdict) -> None:
-        """The job's source is left out of the rest of the run: its tiles go back."""
+        """The job's source is closed: its tiles go back, and with them all that is queued.
+
+        The others' are taken back too, so that the whole is planned anew for who is left.
+        """
         source = job.tile.source
-        for back in [job, *self._lanes.take_back(lambda j: j.tile.source == source)]:
-            self._returned.append((back.cells, back.excluded, stronger(back.verdict, verdict)))
+        self._returned.append((job.cells, job.excluded, stronger(job.verdict, verdict)))
+        for back in self._take_queued():
+            own = back.tile.source == source
+            found = stronger(back.verdict, verdict) if own else back.verdict
+            self._returned.append((back.cells, back.excluded, found))
+        self._urgent = True
 
     def _send_back(self, job: Job, verdict: Verdict, *, whole_source: bool) -> None:
         """Return a job's cells for another plan without its endpoint, or its whole source."""
@@ -399,24 +471,35 @@ class FetchStream:
             if not isinstance(error, SourceError):
                 logger.exception("%s could not be read", job.tile.describe())
                 error = Malformed(job.tile.source, f"could not be read: {error!r}")
-            self._watch(self._lanes[job.tile.source], error)
+            self._watch(job.tile, error)
             return Outcome(job, self._moment(started), error=error)
-        self._lanes[job.tile.source].failures_in_row = 0
+        self._lanes.proved(job.tile.source)
+        if not answer.cached:
+            self._router.answered(job.tile.source, answer.latency_ms / 1000)
         return Outcome(job, self._moment(started), answer=answer)
 
-    def _watch(self, lane: Lane, error: SourceError) -> None:
+    def _watch(self, tile: Tile, error: SourceError) -> None:
         """Close a failing lane at once, before its threads take the next job."""
+        lane = self._lanes[tile.source]
         if isinstance(error, RateLimited):
             due = self._market.wall.now() + timedelta(
                 seconds=min(error.retry_after or 60.0, LONGEST_WAIT)
             )
+            lane.reopens = due
             lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
-        elif isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
-            lane.failures_in_row = 0
-        else:
-            lane.failures_in_row += 1
-            if lane.failures_in_row >= BREAK_AFTER:
-                lane.closed = self._broken(error)
+            return
+        pause = self._router.failed(tile.source, tile.endpoint, error)
+        if isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
+            self._lanes.proved(tile.source)
+        elif pause is not None:
+            self._close(tile.source, pause, self._broken(error))
+
+    def _close(self, source: str, pause: Pause, verdict: Verdict | None = None) -> None:
+        """Ask a source no more until its pause is over; then one call may try."""
+        lane = self._lanes[source]
+        lane.reopens, lane.trial = pause.until, True
+        retry = to_minute(max(pause.until, self._market.wall.now() + TRANSIENT_FOR))
+        lane.closed = verdict or Verdict(CellStatus.FAILED, source, pause.reason[:160], retry)
 
     def _broken(self, error: SourceError) -> Verdict:
         wait = min(TRANSIENT_FOR, self._retry_failed_after) if error.transient else None

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from stock_platform.domain.capabilities import Tile
 from stock_platform.domain.cells import CellGrid
@@ -52,13 +53,25 @@ class Outcome:
 
 @dataclass
 class Lane:
-    """One source's tiles; ``closed`` tells why the source is left out of the rest of the run."""
+    """One source's tiles.
+
+    Attributes:
+        closed: why the source is not asked now, None while it is.
+        reopens: when it may be asked again.
+        trial: whether it was closed and has not answered since: one call at a time.
+    """
 
     jobs: deque[Job] = field(default_factory=deque)
     threads: list[threading.Thread] = field(default_factory=list)
     in_flight: int = 0
-    failures_in_row: int = 0
     closed: Verdict | None = None
+    reopens: datetime | None = None
+    trial: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no further call may be begun now."""
+        return not self.jobs or self.closed is not None or (self.trial and self.in_flight > 0)
 
 
 class Lanes:
@@ -104,11 +117,31 @@ class Lanes:
         return taken
 
     def closed(self, source: str) -> bool:
-        """Whether the source is left out of the rest of the run."""
+        """Whether the source is not asked now."""
         return source in self._lanes and self._lanes[source].closed is not None
 
+    def shut(self) -> list[tuple[str, Lane]]:
+        """The lanes that are closed now."""
+        with self._condition:
+            return [(name, lane) for name, lane in self._lanes.items() if lane.closed is not None]
+
+    def reopen(self, source: str, *, trial: bool) -> None:
+        """Let a closed source be asked again."""
+        with self._condition:
+            lane = self[source]
+            lane.closed, lane.reopens, lane.trial = None, None, trial
+            self._condition.notify_all()
+
+    def proved(self, source: str) -> None:
+        """A source answered: its trial is over."""
+        lane = self[source]
+        if lane.trial:
+            with self._condition:
+                lane.trial = False
+                self._condition.notify_all()
+
     def collect(self, rows: int) -> list[Outcome]:
-        """Wait for one outcome, then take what else is ready, up to about ``rows`` rows.
+        """Wait a moment for an outcome, then take what else is ready, up to about ``rows`` rows.
 
         Raises whatever a thread raised.
         """
@@ -118,13 +151,12 @@ class Lanes:
             try:
                 item = self._results.get(block=not outcomes, timeout=WAKE_SECONDS)
             except queue.Empty:
-                if outcomes:
-                    break
-                continue  # a waiting main thread must wake for Ctrl-C
+                break
             if isinstance(item, BaseException):
                 raise item
             with self._condition:
                 self._lanes[item.job.tile.source].in_flight -= 1
+                self._condition.notify_all()
             outcomes.append(item)
             held += item.answer.bars.height if item.answer else 0
         return outcomes
@@ -141,7 +173,7 @@ class Lanes:
     def _work(self, lane: Lane) -> None:
         while True:
             with self._condition:
-                while not self._stopped and (not lane.jobs or lane.closed is not None):
+                while not self._stopped and lane.idle:
                     self._condition.wait()
                 if self._stopped:
                     return

@@ -16,7 +16,7 @@ import polars as pl
 
 from stock_platform.domain.bars import Interval
 from stock_platform.domain.batches import FetchBatch, ValidatedBatch, WriteReport
-from stock_platform.domain.capabilities import Capabilities
+from stock_platform.domain.capabilities import Capabilities, Endpoint
 from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.coverage import SHARDS
@@ -31,12 +31,14 @@ from stock_platform.pipeline.grids import build_grid
 from stock_platform.pipeline.indicating import refresh_indicators
 from stock_platform.pipeline.market import Market
 from stock_platform.pipeline.report import ProgressCallback
+from stock_platform.pipeline.router import Router
 from stock_platform.pipeline.validating import validate_cells
 from stock_platform.settings import Settings, load_settings
 from stock_platform.sources.base import Source
 from stock_platform.sources.quota import Quota
 from stock_platform.storage import assets, ledger, writers
 from stock_platform.storage.connection import Database
+from stock_platform.storage.health import HealthBook
 from stock_platform.storage.quota import PostgresQuota
 
 Period = Literal["weekly", "monthly"]
@@ -82,6 +84,16 @@ class Platform:
     def capabilities(self) -> dict[str, Capabilities]:
         """What the sources can do, by name."""
         return {name: source.capabilities for name, source in self.sources.items()}
+
+    @cached_property
+    def health(self) -> HealthBook:
+        """The health of sources, shared by every process on this database."""
+        return HealthBook(self.db)
+
+    @cached_property
+    def router(self) -> Router:
+        """Which sources may be asked now, and how well they answered."""
+        return Router(self.health)
 
     @cached_property
     def market(self) -> Market:
@@ -154,13 +166,21 @@ class Platform:
     def plan(self, grid: CellGrid, *, retry_failed: bool = False) -> Plan:
         """How the missing cells of ``grid`` would be fetched; nothing is fetched."""
         needed = self.missing(grid, retry_failed=retry_failed).trimmed()
+        paused = {(n, e.name) for n in self.router.pauses() for e in self._endpoints(n)}
         return plan(
             needed,
             self.market.plan_assets(needed.assets),
-            list(self.capabilities.values()),
+            self.router.liked(self.capabilities),
             {n: self.quota.state(c.account, c.limits) for n, c in self.capabilities.items()},
             today=self.clock.now().date(),
+            health=self.router.chances(),
+            latency=self.router.latencies(),
+            exclude=self.router.barred() | paused,
         )
+
+    def _endpoints(self, source: str) -> tuple[Endpoint, ...]:
+        known = self.capabilities.get(source)
+        return known.endpoints if known else ()
 
     def fetch(
         self,
@@ -182,6 +202,8 @@ class Platform:
             wider=wider,
             retry_failed=retry_failed,
             retry_failed_after=timedelta(hours=self.settings.retry_failed_hours),
+            router=self.router,
+            patience=timedelta(seconds=self.settings.patience_seconds),
             progress=progress,
             pause=pause,
         )

@@ -97,6 +97,7 @@ def bare(tmp_path: Path) -> Cli:
             "STOCK_PLATFORM_MARKET_TIME": NOW.isoformat(),
             "STOCK_PLATFORM_START_DATE": "2013-01-02",
             "STOCK_PLATFORM_SOURCES": "files,polygon,yahoo",
+            "STOCK_PLATFORM_PATIENCE_SECONDS": "0",
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from stock_platform.domain.capabilities import Tile
@@ -17,7 +17,8 @@ from stock_platform.domain.errors import (
     Unavailable,
     UnknownSymbol,
 )
-from stock_platform.pipeline.fetching import BREAK_AFTER, FetchStream, claim_key
+from stock_platform.domain.health import TRIES_TO_OPEN
+from stock_platform.pipeline.fetching import FetchStream, claim_key
 from stock_platform.pipeline.report import FetchReport
 from stock_platform_tests.pipeline.worlds import (
     COLUMN,
@@ -34,6 +35,7 @@ def run(market: FakeMarket, *sources: FakeSource, **options: Any) -> FetchReport
     """Run a fetch of the whole market to its end, committing as a consumer does."""
     by_name: Mapping[str, Any] = {s.capabilities.source: s for s in sources}
     grid = options.pop("grid", market.grid())
+    options.setdefault("patience", timedelta(0))
     stream = FetchStream(market, by_name, FakeQuota(), grid, **options)  # type: ignore[arg-type]  # fakes
     for batches in stream:
         market.commit(batches)
@@ -131,7 +133,7 @@ def test_a_dead_source_is_left_out_after_a_few_failures() -> None:
         "dead", {}, ROW, behaviour=lambda t: Unavailable("dead", "HTTP 503"), concurrency=1
     )
     report = run(market, dead)
-    assert len(dead.asked) <= BREAK_AFTER
+    assert len(dead.asked) <= TRIES_TO_OPEN
     assert report.states == {"failed": 240}
     assert all("HTTP 503" in reason for reason in report.reasons)
 

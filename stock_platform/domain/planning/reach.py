@@ -10,7 +10,7 @@ from an index on, and of two endpoints the deeper reaches all that the other doe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -104,6 +104,7 @@ def survey(
         for endpoint in source.endpoints
         if grid.interval in endpoint.intervals and (source.source, endpoint.name) not in exclude
     ]
+    reaches = _stand_by(reaches, grid)
     rows = tuple(r for r in reaches if r.endpoint.shape is TileShape.ROW)
     columns = tuple(r for r in reaches if r.endpoint.shape is TileShape.COLUMN)
 
@@ -174,6 +175,20 @@ def _reach(
             first = np.maximum(first, nearest[continuous])
             window_stop = None
     return Reach(index, source, endpoint, serves, first, window_stop)
+
+
+def _stand_by(reaches: list[Reach], grid: CellGrid) -> list[Reach]:
+    """The reaches, those of standby sources only for assets whose need exceeds all others'."""
+    main = [r for r in reaches if not r.capabilities.standby]
+    if len(main) == len(reaches):
+        return reaches
+    sessions = len(grid.sessions)
+    oldest = np.where(grid.mask.any(axis=1), grid.mask.argmax(axis=1), sessions)
+    reached = np.full(len(grid.assets), sessions, dtype=np.int64)
+    for reach in main:
+        reached = np.where(reach.serves, np.minimum(reached, reach.first), reached)
+    lacking = reached > oldest
+    return [replace(r, serves=r.serves & lacking) if r.capabilities.standby else r for r in reaches]
 
 
 def _window_stop(sessions: Sessions, span: int, continuous: bool) -> Indexes:
