@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -123,6 +123,7 @@ class FetchStream:
         self._returned: list[tuple[CellGrid, Exclusions, Verdict | None]] = []
         self._parked: list[tuple[CellGrid, Exclusions, Verdict]] = []
         self._urgent = False
+        self._unentitled: deque[Job] = deque()
         self._contested: list[Job] = []
         self._retries: list[Job] = []
         self._barred: set[tuple[str, str]] = set()
@@ -368,8 +369,9 @@ class FetchStream:
                 if found:
                     return replace(batch, marks=pl.concat(found))
             case NotEntitled():
-                self._barred.add((source, tile.endpoint))
-                for barred in [job, *self._lanes.take_back(lambda j: self._is_barred(j.tile))]:
+                self._send_back(job, self._broken(error), whole_source=False)
+                while self._unentitled:
+                    barred = self._unentitled.popleft()
                     self._send_back(barred, self._broken(error), whole_source=False)
             case _ if lane.closed is not None:
                 self._take_out(job, lane.closed)
@@ -489,6 +491,9 @@ class FetchStream:
             lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
             return
         pause = self._router.failed(tile.source, tile.endpoint, error)
+        if isinstance(error, NotEntitled):
+            self._barred.add((tile.source, tile.endpoint))
+            self._unentitled += self._lanes.take_back(lambda j: self._is_barred(j.tile))
         if isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
             self._lanes.proved(tile.source)
         elif pause is not None:
