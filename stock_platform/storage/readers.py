@@ -32,6 +32,7 @@ __all__ = [
     "FETCH_LOG",
     "INDICATORS",
     "SUMMARY",
+    "USAGE",
     "closes_before_dividends",
     "content_hash",
     "dividends",
@@ -45,6 +46,7 @@ __all__ = [
     "quarantined",
     "raw",
     "splits",
+    "usage",
     "weekly",
 ]
 
@@ -73,6 +75,18 @@ FETCH_LOG: dict[str, pl.DataType] = {
     "run_id": pl.String(),
     "started_at": UTC_STAMP,
     "finished_at": UTC_STAMP,
+}
+
+USAGE: dict[str, pl.DataType] = {
+    "day": pl.Date(),
+    "source": pl.String(),
+    "calls": pl.Int64(),
+    "requests": pl.Int64(),
+    "failed": pl.Int64(),
+    "rate_limited": pl.Int64(),
+    "cached": pl.Int64(),
+    "rows": pl.Int64(),
+    "latency_ms": pl.Float64(),
 }
 
 SUMMARY: dict[str, pl.DataType] = {
@@ -297,6 +311,32 @@ def fetch_summary(
                 "group by source, status order by source, status"
             ).format(_calls(run_id, since)),
             SUMMARY,
+        )
+
+
+def usage(db: Database, days: int, source: str | None = None) -> pl.DataFrame:
+    """Calls by UTC day and source, the last days first: USAGE.
+
+    ``calls`` are questions, ``requests`` what they took of the quota, ``failed`` the calls
+    that brought neither rows nor a plain no, ``cached`` those answered without a request.
+    """
+    since = sql.SQL("finished_at >= (date_trunc('day', now() at time zone 'UTC') - {}) {}").format(
+        sql.Literal(timedelta(days=days - 1)), sql.SQL("at time zone 'UTC'")
+    )
+    of = sql.SQL("and source = {}").format(sql.Literal(source)) if source else sql.SQL("")
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select (finished_at at time zone 'UTC')::date as day, source, count(*), "
+                "sum(requests), "
+                "count(*) filter (where status not in ('ok', 'no_data', 'unknown_symbol')), "
+                "count(*) filter (where status = 'rate_limited'), "
+                "count(*) filter (where cached), sum(rows), "
+                "coalesce(avg(latency_ms) filter (where not cached), 0)::float8 "
+                "from stocks.fetch_log where {} {} group by 1, 2 order by 1 desc, 2"
+            ).format(since, of),
+            USAGE,
         )
 
 

@@ -22,6 +22,7 @@ from stock_platform.apps.cli import (
     sources,
     status,
     up,
+    usage,
 )
 
 _SEE, _RUN, _KEEP = "Look", "Run", "Tools"
@@ -71,7 +72,8 @@ app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
-app.command("sources", rich_help_panel=_SEE)(sources.sources)
+app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)
+app.command("usage", rich_help_panel=_SEE)(usage.usage)
 app.command("market", rich_help_panel=_SEE)(market.market)
 app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
 app.command("sandbox", rich_help_panel=_KEEP)(sandbox.sandbox)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from stock_platform.domain.bars import Interval
+    from stock_platform.domain.batches import CallRecord
     from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Tile
     from stock_platform.domain.symbols import Symbol
     from stock_platform.sources.base import Answer, Source
@@ -62,6 +63,7 @@ def fetch(
     from stock_platform.apps.cli.prices import choose_format, write
     from stock_platform.apps.cli.selection import read_date
     from stock_platform.domain.bars import Interval
+    from stock_platform.pipeline.probe import log_call
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.pipeline.wiring import build_source, lacks
     from stock_platform.sources.registry import spec_of
@@ -95,15 +97,18 @@ def fetch(
                 )
         finally:
             asked.close()
+        for record in found.calls:
+            log_call(platform.db, record)
     unit = "bar" if feed is None else "row"
     return found.show(lambda frame: write(frame, chosen, output, unit=unit))
 
 
 @dataclass
 class Found:
-    """Frames of what was answered, remarks for people, and what failed, in words."""
+    """Frames of what was answered, remarks for people, what failed, and the calls made."""
 
     frames: list[pl.DataFrame] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
 
@@ -143,6 +148,7 @@ def ask_bars(
     """The bars of every ticker; what fails for one does not stop the others."""
     from stock_platform.domain.calendar import get_calendar
     from stock_platform.domain.symbols import default_calendar, parse_symbol
+    from stock_platform.pipeline.probe import call_record, refusal_record
 
     if not tickers:
         raise InputError("ticker", "", "name at least one")
@@ -160,11 +166,19 @@ def ask_bars(
         )
     found = Found()
     for endpoint, parts in joined(calls):
+        answers: list[Answer] = []
+        began, tile = datetime.now(UTC), parts[0]
         try:
-            answers = [asked.fetch(tile) for tile in parts]
+            for tile in parts:
+                answers.append(asked.fetch(tile))
         except SourceError as error:
             found.errors.append(error)
+            found.calls.append(refusal_record(endpoint.name, tile.describe(), error, began))
             continue
+        found.calls += [
+            call_record(source, endpoint.name, tile.describe(), answer, began)
+            for tile, answer in zip(parts, answers, strict=True)
+        ]
         found.frames.append(bars(answers, endpoint, source, interval, first, last))
         found.remarks += remarks(answers, endpoint)
     return found
@@ -201,6 +215,7 @@ def ask_facts(
     """What a feed says of every ticker, or as a whole."""
     from stock_platform.domain.capabilities import Feed
     from stock_platform.domain.symbols import parse_symbol
+    from stock_platform.pipeline.probe import call_record, refusal_record
     from stock_platform.sources.base import Question
 
     names: list[str | None] = [
@@ -211,11 +226,15 @@ def ask_facts(
     ]
     found = Found()
     for name in names or [None]:
+        began, question = datetime.now(UTC), Question(feed, name, start, end, expiry)
         try:
-            facts = asked.ask(Question(feed, name, start, end, expiry))
+            facts = asked.ask(question)
         except SourceError as error:
             found.errors.append(error)
+            found.calls.append(refusal_record(str(feed), question.describe(), error, began))
             continue
+        source = asked.capabilities.source
+        found.calls.append(call_record(source, str(feed), question.describe(), facts, began))
         found.frames.append(facts.frame)
         found.remarks += rejections(facts.rejected)
     return found
