@@ -71,6 +71,7 @@ def of_fetch(report: FetchReport, per_ticker_calls: int) -> dict[str, Any]:
         "cells_by_state": MetadataValue.md(counts_table("state", report.states)),
         "why_not_stored": MetadataValue.md(counts_table("reason", report.reasons.most_common(20))),
         "calls": MetadataValue.md(_calls_table(report)),
+        "sources": MetadataValue.md(_sources_table(report)),
         "calls_made": report.total_calls,
         "calls_lower_bound": int(plan.get("lower_bound_calls", 0)),
         "calls_one_per_ticker": per_ticker_calls,
@@ -101,6 +102,21 @@ def _calls_table(report: FetchReport) -> str:
     if report.shared:
         lines.append(f"| made by another run meanwhile | | {report.shared:,} |")
     return "\n".join(lines) if len(lines) > 2 else "No call was needed."
+
+
+def _sources_table(report: FetchReport) -> str:
+    """How the sources fare: circuit, success rate, last error."""
+    lines = ["| source | circuit | success | latency | last error | next try |",
+             "|---|---|--:|--:|---|---|"]  # fmt: skip
+    for name, fares in sorted(report.sources.items()):
+        due = fares["next_try"]
+        error = (fares["last_error"] or "").replace("|", "/")[:80]
+        lines.append(
+            f"| {name} | {fares['circuit']} | {fares['success_rate']:.0%} "
+            f"| {fares['latency_seconds']:.1f} s | {error} "
+            f"| {due.isoformat(timespec='seconds') if due else ''} |"
+        )
+    return "\n".join(lines) if len(lines) > 2 else "No source was asked."
 
 
 def counts_table(title: str, counts: Mapping[str, int] | Sequence[tuple[str, int]]) -> str:

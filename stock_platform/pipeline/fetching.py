@@ -166,6 +166,8 @@ class FetchStream:
             finally:
                 self._lanes.stop()
                 self._router.flush()
+                fares = self._router.account()
+                self.report.sources = {n: fares[n] for n in self._sources if n in fares}
 
     # ---- the coordinator, in the consumer's thread ----
 

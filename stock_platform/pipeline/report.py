@@ -41,6 +41,7 @@ class FetchReport:
         rate_limited: 429s met, and calls put off for want of quota.
         shared: tiles another run had fetched in the meantime.
         unknown_symbols: tickers in whole-market answers that belong to no asset.
+        sources: how each source fares when the fetch ends, as ``router.account`` tells.
         plan: the first plan as data (calls by source, bounds, expected finish).
     """
 
@@ -58,6 +59,7 @@ class FetchReport:
     shared: int = 0
     discovered: int = 0
     unknown_symbols: set[str] = field(default_factory=set)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,5 +90,6 @@ class FetchReport:
             "shared": self.shared,
             "discovered": self.discovered,
             "unknown_symbols": sorted(self.unknown_symbols)[:50],
+            "sources": self.sources,
             "plan": self.plan,
         }

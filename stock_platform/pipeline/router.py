@@ -121,6 +121,10 @@ class Router:
             return None
         return Pause(health.open_until, health.last_error or error.detail)
 
+    def account(self) -> dict[str, dict[str, Any]]:
+        """What is known of every source; see ``account``."""
+        return account(self._book)
+
     def flush(self, source: str | None = None) -> None:
         """Write the successes gathered."""
         for name in [source] if source else list(self._good):

@@ -96,7 +96,7 @@ def test_keys_are_nowhere(cli: Cli, sandbox: SandboxServer, database_url: str) -
             "where table_schema not in ('pg_catalog', 'information_schema')"
         ).fetchall()
         for (table,) in tables:
-            rows = connection.execute(f"select t::text from {table} t").fetchall()  # type: ignore[arg-type]  # names from the catalog
+            rows = connection.execute(f"select t::text from {table} t").fetchall()
             assert not any(key in str(row[0]) for row in rows), table
     home = cli.folder / "home"
     files = [path for path in home.rglob("*") if path.is_file()]
