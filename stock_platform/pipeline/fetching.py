@@ -319,7 +319,9 @@ class FetchStream:
         job, tile = outcome.job, outcome.job.tile
         endpoint = self._sources[tile.source].capabilities.endpoint(tile.endpoint)
         surplus = None
-        if tile.asset_id is None:
+        if tile.members:
+            owners = pl.concat([self._market.owner_of_row(row) for row in rows_of(tile)])
+        elif tile.asset_id is None:
             roll = self._market.roll_call(answer.bars, tile, endpoint, outcome.moment.market)
             owners, surplus = roll.owners, roll.cells
             self.report.discovered += roll.discovered
@@ -346,6 +348,8 @@ class FetchStream:
         self._count_call(tile, error.requests, error.rate_limited)
         batch = FetchBatch(call=failure_record(tile, error, outcome.moment))
         match error:
+            case UnknownSymbol() if len(tile.members) > 1:
+                self._part(job, error)
             case UnknownSymbol():
                 later = to_minute(outcome.moment.finished + UNKNOWN_FOR)
                 unknown = Verdict(CellStatus.FAILED, source, UNKNOWN, later)
@@ -382,6 +386,22 @@ class FetchStream:
             case _:
                 self._send_back(job, self._broken(error), whole_source=False)
         return batch
+
+    def _part(self, job: Job, error: UnknownSymbol) -> None:
+        """A block with a symbol that the vendor does not know: the others are asked again."""
+        guilty = [n for n, symbol in job.tile.members if symbol == error.symbol]
+        known = CellGrid.rectangle(guilty, job.cells.sessions.tolist(), job.cells.interval)
+        unknown = job.cells.intersection(known) if guilty else job.cells
+        later = to_minute(self._market.wall.now() + UNKNOWN_FOR)
+        verdict = Verdict(CellStatus.FAILED, job.tile.source, UNKNOWN, later)
+        if unknown:
+            excluded = job.excluded | self._columns()
+            self._send_back(
+                replace(job, cells=unknown.trimmed(), excluded=excluded), verdict, whole_source=True
+            )
+        rest = job.cells.difference(unknown)
+        if rest:
+            self._returned.append((rest.trimmed(), job.excluded, job.verdict))
 
     def _by_age(self, cells: CellGrid) -> tuple[CellGrid, CellGrid]:
         """The cells that vendors have published by now, and those they may not have."""
@@ -530,9 +550,19 @@ def first_unpublished(calendar: str, now: datetime) -> date:
     return last if late else last + timedelta(days=1)
 
 
+def rows_of(tile: Tile) -> list[Tile]:
+    """A block's members as calls of one symbol each."""
+    return [
+        replace(tile, asset_id=asset_id, symbol=symbol, members=())
+        for asset_id, symbol in tile.members
+    ]
+
+
 def claim_key(tile: Tile) -> str:
     """What two runs must not do at once: the same call, whatever each wants of it."""
     what = tile.symbol or f"market {tile.start}"
+    if tile.members:
+        what = f"{tile.start}..{tile.end} {' '.join(tile.symbols)}"
     return f"{tile.source}/{tile.endpoint}/{tile.interval}/{what}"
 
 

@@ -54,8 +54,9 @@ class Verdicts:
 
     def of(self, tile: Tile) -> Verdict | None:
         """The verdict that a tile's cells carry already, if any."""
+        ids: set[int | None] = {asset_id for asset_id, _ in tile.members} or {tile.asset_id}
         for verdict, assets in self._assets.items():
-            if tile.asset_id is None or tile.asset_id in assets:
+            if None in ids or ids & assets:
                 return verdict
         return None
 

@@ -94,9 +94,7 @@ def test_latency_follows_what_was_measured() -> None:
     assert health.latency() == pytest.approx(2.0, rel=0.05)
 
 
-EVENT = st.tuples(
-    st.sampled_from(["good", "bad", "try"]), st.integers(0, 3600), st.integers(0, 20)
-)
+EVENT = st.tuples(st.sampled_from(["good", "bad", "try"]), st.integers(0, 3600), st.integers(0, 20))
 
 
 @given(st.lists(EVENT, max_size=60))

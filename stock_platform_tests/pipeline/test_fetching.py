@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from stock_platform.domain.capabilities import Tile
+from stock_platform.domain.capabilities import Tile, TileShape
 from stock_platform.domain.clock import FixedClock
 from stock_platform.domain.errors import (
     Malformed,
@@ -258,3 +259,33 @@ def test_a_consumer_that_dies_loses_only_what_it_did_not_commit() -> None:
     rest = run(market, source)
     assert rest.already == stored
     assert market.counts() == {"stored": 40}
+
+
+BLOCK = replace(ROW, name="block", shape=TileShape.BLOCK, max_symbols=10, complete=False)
+
+
+def test_a_block_brings_the_rows_of_all_it_names() -> None:
+    """Twenty-five tickers in three calls; who is absent is asked for elsewhere."""
+    tickers = [f"T{n:02d}" for n in range(25)]
+    market = FakeMarket(tickers)
+    source = FakeSource("block", everyone(*tickers[:24]), BLOCK)
+    other = FakeSource("other", everyone(*tickers), ROW, preference=200)
+    report = run(market, source, other)
+    assert report.states == {"stored": 100}
+    assert [len(tile.members) for tile in source.asked] == [10, 10, 5]
+    assert [tile.symbol for tile in other.asked] == ["T24"]
+
+
+def test_one_unknown_symbol_does_not_spoil_a_block() -> None:
+    """The vendor refuses the call because of it: the others are asked for again, without it."""
+    tickers = [f"T{n:02d}" for n in range(10)]
+    market = FakeMarket(tickers)
+
+    def refuse(tile: Tile) -> SourceError | None:
+        return UnknownSymbol("block", "T03") if "T03" in tile.symbols else None
+
+    source = FakeSource("block", everyone(*tickers), BLOCK, behaviour=refuse)
+    report = run(market, source)
+    assert report.states == {"stored": 36, "failed": 4}
+    assert report.reasons == {"failed: unknown symbol (block)": 4}
+    assert len(source.asked) == 2

@@ -88,7 +88,7 @@ class FakeSource:
         if error is not None:
             error.requests = 1
             raise error
-        symbols = [tile.symbol] if tile.symbol else sorted(self.listed)
+        symbols = list(tile.symbols) or sorted(self.listed)
         frames = [
             bars(s, [d for d in self.listed.get(s, []) if tile.start <= d <= tile.end])
             for s in symbols

@@ -173,6 +173,7 @@ class Plan:
                     "endpoint": tile.endpoint,
                     "interval": str(tile.interval),
                     "symbol": tile.symbol,
+                    "symbols": list(tile.symbols),
                     "start": tile.start.isoformat(),
                     "end": tile.end.isoformat(),
                 }

@@ -18,7 +18,6 @@ from stock_platform.domain.planning.bounds import bounds
 from stock_platform.domain.planning.model import Coverage, Plan, PlanAsset, Uncovered
 from stock_platform.domain.planning.problem import Draft, Problem
 from stock_platform.domain.planning.reach import Field, survey
-from stock_platform.domain.planning.schedule import Pace
 
 
 def plan(
@@ -64,10 +63,10 @@ def plan(
         exclude=frozenset(exclude),
         unknown=frozenset(unknown),
     )
-    problem = Problem.of(field, sources, quotas or {}, health or {}, latency or {})
+    problem = Problem.of(field, sources, quotas or {}, health or {}, latency or {}, demand.interval)
     draft = problem.solve(demand.interval)
     if wider is None:
-        return _finished(needed, field, problem.by, draft, uncovered)
+        return _finished(needed, field, problem, draft, uncovered)
     asked = demand.with_mask(needed.onto(demand))
     kept = Draft(
         {tile: part for tile, part in draft.tiles.items() if _touches(asked, draft, part)},
@@ -77,7 +76,7 @@ def plan(
         Uncovered(part.cells.intersection(needed).trimmed(), part.reason) for part in uncovered
     )
     own = replace(field, need=field.need & asked.mask)
-    return _finished(asked, own, problem.by, kept, tuple(part for part in lost if part.cells))
+    return _finished(asked, own, problem, kept, tuple(part for part in lost if part.cells))
 
 
 def _check(
@@ -108,14 +107,18 @@ def _touches(asked: CellGrid, draft: Draft, part: Coverage) -> bool:
 def _finished(
     needed: CellGrid,
     field: Field,
-    by: Sequence[Pace],
+    problem: Problem,
     draft: Draft,
     uncovered: tuple[Uncovered, ...],
 ) -> Plan:
     counts = Counter(tile.source for tile in draft.tiles)
-    finish = {pace.name: pace.finish_of(counts[pace.name]) for pace in by if counts[pace.name]}
+    finish = {
+        pace.name: pace.finish_of_requests(counts[pace.name])
+        for pace in problem.by
+        if counts[pace.name]
+    }
     last = max(finish.values(), default=0.0)
-    proven = bounds(field, by, len(draft.tiles), last)
+    proven = bounds(field, problem.quickest, len(draft.tiles), last)
     return Plan(
         needed=needed,
         tiles=tuple(draft.tiles),

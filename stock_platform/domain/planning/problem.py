@@ -14,8 +14,15 @@ from typing import TypeVar
 import numpy as np
 
 from stock_platform.domain.bars import Interval
-from stock_platform.domain.capabilities import Capabilities, QuotaState, Tile
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    QuotaState,
+    Tile,
+    TileShape,
+)
 from stock_platform.domain.cells import Mask
+from stock_platform.domain.planning.blocks import bundles, packed
 from stock_platform.domain.planning.cover import Block, choose
 from stock_platform.domain.planning.model import Coverage
 from stock_platform.domain.planning.reach import Field, Indexes, Reach
@@ -62,10 +69,11 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A field with the paces of its sources."""
+    """A field with the paces of its sources; ``quickest`` are those that none can beat."""
 
     field: Field
     by: tuple[Pace, ...]
+    quickest: tuple[Pace, ...]
 
     @classmethod
     def of(
@@ -75,15 +83,22 @@ class Problem:
         quotas: Mapping[str, QuotaState],
         health: Mapping[str, float],
         latency: Mapping[str, float],
+        interval: Interval,
     ) -> Problem:
         """Works out each source's pace for as many calls as any plan could need."""
         rows = row_costs(field, field.need, len(sources))
         most = int(rows.max(axis=1, initial=0).sum()) + len(field.families) * len(field.sessions)
         delays = {s.source: latency.get(s.source, LATENCY_SECONDS) for s in sources}
-        return cls(
-            field,
-            paces(sources, min(most, MOST_CALLS), quotas=quotas, health=health, latency=delays),
+        most = min(most, MOST_CALLS)
+        rows_a_request = bundles(field, interval)
+        by = paces(
+            sources, most, quotas=quotas, health=health, latency=delays, bundles=rows_a_request
         )
+        best = bundles(field, interval, best=True)
+        if best == rows_a_request:
+            return cls(field, by, by)
+        quickest = paces(sources, most, quotas=quotas, health=health, latency=delays, bundles=best)
+        return cls(field, by, quickest)
 
     def solve(self, interval: Interval) -> Draft:
         """The tiles of the plan."""
@@ -217,15 +232,23 @@ class Problem:
             seen[tile] = len(found[source])
             found[source].append((tile, Coverage(members, session, session + 1, True)))
         sizes = rest.sum(axis=1)
+        blocks: dict[int, dict[Endpoint, list[tuple[Tile, Coverage]]]] = {}
         for source, row in sorted(
             rows, key=lambda r: (-int(sizes[r[1]]), field.assets[r[1]].symbol)
         ):
-            found[source] += self._row_tiles(source, row, rest[row], interval)
+            offer, parts = self._row_tiles(source, row, rest[row], interval)
+            if offer.shape is TileShape.BLOCK:
+                blocks.setdefault(source, {}).setdefault(offer, []).extend(parts)
+            else:
+                found[source] += parts
+        for source, by_endpoint in blocks.items():
+            for offer, parts in by_endpoint.items():
+                found[source] += packed(offer, parts, interval)
         return {tile: part for listed in found.values() for tile, part in listed}
 
     def _row_tiles(
         self, source: int, row: int, need: Mask, interval: Interval
-    ) -> Iterator[tuple[Tile, Coverage]]:
+    ) -> tuple[Endpoint, list[tuple[Tile, Coverage]]]:
         field, asset = self.field, self.field.assets[row]
         cells = np.flatnonzero(need)
         options = [
@@ -234,6 +257,7 @@ class Problem:
             if reach.source == source and (calls := _row_calls(reach, row, cells, field))
         ]
         reach = field.rows[min(options)[1]]
+        tiles = []
         for part in _segments(reach, cells, int(field.continuous[row])):
             first, last = int(part[0]), int(part[-1])
             tile = Tile(
@@ -245,7 +269,8 @@ class Problem:
                 asset.asset_id,
                 asset.symbol,
             )
-            yield tile, Coverage(np.array([row]), first, last + 1, False)
+            tiles.append((tile, Coverage(np.array([row]), first, last + 1, False)))
+        return reach.endpoint, tiles
 
 
 def row_costs(field: Field, rest: Mask, sources: int) -> Counts:

@@ -52,7 +52,8 @@ class Field:
     Attributes:
         need: bool, assets x sessions: cells some call can get.
         assets: in the grid's order. continuous: per asset, 1 for a calendar without gaps.
-        rows: the row endpoints. columns: the column endpoints.
+        rows: the row endpoints, and those of blocks, which are rows sent together (blocks.py).
+        columns: the column endpoints.
         row_first: per asset, the oldest session index a row call reaches (sessions if none).
         family: per asset, which column family it is in; -1 for none.
         families: for each family, the indexes into ``columns`` of its endpoints.
@@ -105,7 +106,7 @@ def survey(
         if grid.interval in endpoint.intervals and (source.source, endpoint.name) not in exclude
     ]
     reaches = _stand_by(reaches, grid)
-    rows = tuple(r for r in reaches if r.endpoint.shape is TileShape.ROW)
+    rows = tuple(r for r in reaches if r.endpoint.shape is not TileShape.COLUMN)
     columns = tuple(r for r in reaches if r.endpoint.shape is TileShape.COLUMN)
 
     sessions = len(grid.sessions)
@@ -162,7 +163,7 @@ def _reach(
         oldest = np.datetime64(today - timedelta(days=endpoint.depth_days), "D")
         first[:] = np.searchsorted(grid.sessions, oldest)
     window_stop = None
-    if endpoint.shape is TileShape.ROW and endpoint.max_sessions is not None:
+    if endpoint.shape is not TileShape.COLUMN and endpoint.max_sessions is not None:
         window_stop = np.stack(
             [_window_stop(grid.sessions, endpoint.max_sessions, bool(k)) for k in (0, 1)]
         )

@@ -32,12 +32,18 @@ TOLERANCE_SHARE = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Pace:
-    """How a source's calls get done over time; failures are made up for by more calls."""
+    """How a source's calls get done over time; failures are made up for by more calls.
+
+    Rows of a source that answers for blocks are counted as calls here: ``bundle`` of them are
+    one request, and finish together; ``times`` are those of its requests.
+    """
 
     name: str
     preference: int
     health: float
     finish: Seconds
+    bundle: int = 1
+    times: Seconds | None = None
 
     def capacity(self, deadline: float) -> int:
         """Successful calls by the deadline (seconds from now, inclusive)."""
@@ -50,6 +56,11 @@ class Pace:
             return 0.0
         return float(self.finish[self._made(calls) - 1])
 
+    def finish_of_requests(self, count: int) -> float:
+        """Seconds until that many requests have succeeded."""
+        times = self.finish if self.times is None else self.times
+        return float(times[self._made(count) - 1]) if count > 0 else 0.0
+
     def _made(self, calls: int) -> int:
         return int(np.ceil(calls / self.health - 1e-9))
 
@@ -61,25 +72,24 @@ def paces(
     quotas: Mapping[str, QuotaState],
     health: Mapping[str, float],
     latency: Mapping[str, float],
+    bundles: Mapping[str, int] | None = None,
 ) -> tuple[Pace, ...]:
-    """The pace of each source for up to ``calls`` calls."""
+    """The pace of each source for up to ``calls`` calls; ``bundles``: rows a request."""
     result = []
     for source in sources:
         chance = min(1.0, max(LEAST_HEALTH, health.get(source.source, 1.0)))
-        result.append(
-            Pace(
-                source.source,
-                source.preference,
-                chance,
-                finish_times(
-                    int(np.ceil(calls / chance)) + 1,
-                    source.limits,
-                    quotas.get(source.source),
-                    latency=latency[source.source],
-                    concurrency=source.concurrency,
-                ),
-            )
+        bundle = (bundles or {}).get(source.source, 1)
+        times = finish_times(
+            int(np.ceil(calls / chance)) + 1,
+            source.limits,
+            quotas.get(source.source),
+            latency=latency[source.source],
+            concurrency=source.concurrency,
         )
+        finish = times
+        if bundle > 1:
+            finish = np.repeat(times[: int(np.ceil(calls / bundle / chance)) + 1], bundle)
+        result.append(Pace(source.source, source.preference, chance, finish, bundle, times))
     return tuple(result)
 
 
@@ -184,7 +194,7 @@ def share(groups: Sequence[Group], by: Sequence[Pace], deadline: float) -> Count
         group, left = groups[index], groups[index].count
         for source in sorted(
             (s for s in range(len(by)) if group.cost[s]),
-            key=lambda s: (group.cost[s], group.liking[s], s),
+            key=lambda s: (group.cost[s] / by[s].bundle, group.liking[s], s),
         ):
             part = min(left, int(room[source]) // group.cost[source])
             taken[index, source] = part

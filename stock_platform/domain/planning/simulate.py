@@ -145,7 +145,7 @@ def compare(
     by_ticker: list[Way] = []
     alone: list[Way] = []
     for source in sources:
-        rows = tuple(e for e in source.endpoints if e.shape is TileShape.ROW)
+        rows = tuple(e for e in source.endpoints if e.shape is not TileShape.COLUMN)
         state = (quotas or {}).get(source.source)
         delay = (latency or {}).get(source.source, LATENCY_SECONDS)
         if rows:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stock_platform.domain.bars import Interval
-from stock_platform.domain.capabilities import Capabilities, Limit, QuotaState, Tile
+from stock_platform.domain.capabilities import Capabilities, Limit, QuotaState, Tile, TileShape
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.planning import Plan, PlanAsset, plan
@@ -21,6 +21,7 @@ from stock_platform_tests.domain.planning.builders import (
     DEEP_POLYGON,
     POLYGON,
     TODAY,
+    US,
     YAHOO,
     assigned,
     column,
@@ -340,6 +341,52 @@ def test_newest_sessions_come_first() -> None:
     made = plan(full(assets, 30), assets, (DEEP_POLYGON,), today=TODAY)
     starts = [tile.start for tile in made.by_source()["polygon"]]
     assert starts == sorted(starts, reverse=True)
+
+
+ALPACA = Capabilities(
+    "alpaca",
+    (
+        row(
+            "bars", shape=TileShape.BLOCK, asset_classes=US, to_now=False,
+            max_symbols=100, bars_a_request=10_000,
+        ),
+    ),
+    (Limit(200, 60.0),),
+    preference=45,
+    concurrency=4,
+)  # fmt: skip
+
+
+def test_blocks_take_a_large_rectangle_by_the_page() -> None:
+    """6,000 tickers x 503 sessions: 19 tickers a page of 10,000 bars, 316 requests."""
+    assets = market(6000)
+    made = checked(plan(full(assets, 503), assets, [POLYGON, ALPACA], today=TODAY))
+    assert made.calls_by_source.keys() == {"alpaca"}
+    assert made.calls == -(-6000 // 19)
+    assert made.calls_ratio == 1.0
+    assert made.finish_seconds < 120
+    assert max(len(tile.members) for tile in made.tiles) == 19
+
+
+def test_blocks_name_as_many_as_they_may() -> None:
+    """A day of the market without a whole-market call: 100 tickers a request."""
+    assets = market(6000)
+    made = checked(plan(full(assets, 1), assets, [ALPACA], today=TODAY))
+    assert made.calls == 60
+    both = checked(plan(full(assets, 1), assets, [POLYGON, ALPACA], today=TODAY))
+    assert both.calls_by_source == {"polygon": 1}
+
+
+def test_rows_of_unequal_spans_are_not_sent_together() -> None:
+    """A hole of yesterday does not ask for ten years of its neighbour's."""
+    assets = market(200)
+    mask = np.zeros((200, 2000), dtype=np.bool_)
+    mask[:100, -1] = True
+    mask[100:] = True
+    made = checked(plan(grid(assets, mask), assets, [ALPACA], today=TODAY))
+    sizes = {len(tile.members) for tile in made.tiles}
+    assert sizes == {100, 5}
+    assert made.calls == 1 + 100 // 5
 
 
 def test_a_plan_is_json() -> None:

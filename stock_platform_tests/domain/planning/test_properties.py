@@ -51,6 +51,21 @@ def endpoints(draw: st.DrawFn, index: int) -> Endpoint:
 
 
 @st.composite
+def blocks(draw: st.DrawFn, index: int) -> Endpoint:
+    return row(
+        f"b{index}",
+        shape=TileShape.BLOCK,
+        asset_classes=draw(st.sampled_from([US, tuple(AssetClass)])),
+        depth_days=draw(st.sampled_from([None, 730, 9])),
+        max_symbols=draw(st.integers(1, 4)),
+        bars_a_request=draw(st.sampled_from([None, 6, 20])),
+        max_sessions=draw(st.sampled_from([None, None, 3])),
+        to_now=False,
+        complete=draw(st.booleans()),
+    )
+
+
+@st.composite
 def problems(draw: st.DrawFn) -> Problem:
     count, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     bits = draw(st.lists(st.booleans(), min_size=count * width, max_size=count * width))
@@ -68,7 +83,9 @@ def problems(draw: st.DrawFn) -> Problem:
     sources = tuple(
         Capabilities(
             f"s{n}",
-            tuple(draw(endpoints(i)) for i in range(draw(st.integers(1, 2)))),
+            (draw(blocks(0)),)
+            if draw(st.integers(0, 3)) == 0
+            else tuple(draw(endpoints(i)) for i in range(draw(st.integers(1, 2)))),
             draw(LIMITS),
             preference=draw(st.integers(0, 3)),
             concurrency=draw(st.integers(1, 3)),
@@ -129,6 +146,9 @@ def test_every_reachable_cell_is_in_one_tile_that_gets_it(problem: Problem) -> N
         if endpoint.shape is TileShape.COLUMN:
             assert tile.start == tile.end
             assert tile.asset_id is None
+        elif endpoint.shape is TileShape.BLOCK:
+            assert cells.assets.tolist() == sorted(n for n, _ in tile.members)
+            assert 1 <= len(tile.members) <= endpoint.max_symbols
         else:
             assert cells.assets.tolist() == [tile.asset_id]
     assert len(set(made.tiles)) == made.calls
