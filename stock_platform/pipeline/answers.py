@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import RAW_QUOTES, conform
@@ -18,6 +19,7 @@ from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
 from stock_platform.domain.coverage import MARKS, CellStatus
 from stock_platform.domain.errors import SourceError
+from stock_platform.domain.validation.plausibility import doubtful
 from stock_platform.sources.base import Answer
 
 ABSENT = "no bar in a complete answer"
@@ -124,9 +126,11 @@ def batch_of(
     )
     final = ~pl.col("session").is_in(answer.unfinished)  # an open session's bars may grow
     stored = raw.filter(final).select("asset_id", "session").unique()
+    doubted = doubtful(raw).join(asked.to_frame(), on=["asset_id", "session"], how="semi")
+    settled = stored.join(doubted, on=["asset_id", "session"], how="anti")
     found = [
         conform(
-            stored.with_columns(
+            settled.with_columns(
                 pl.lit(str(tile.interval)).alias("interval"),
                 pl.lit(str(CellStatus.STORED)).alias("status"),
                 pl.lit(tile.source).alias("source"),
@@ -149,6 +153,16 @@ def batch_of(
         ),
         marks=pl.concat(found).unique(["asset_id", "session"], keep="first", maintain_order=True),
         rejected=_rejected(answer, owners, tile),
+    )
+
+
+def doubted_cells(batch: FetchBatch, asked: CellGrid) -> CellGrid:
+    """The cells asked for whose bars are stored and cannot be true: others are to be asked."""
+    frame = doubtful(batch.bars).join(asked.to_frame(), on=["asset_id", "session"], how="semi")
+    return (
+        CellGrid.from_frame(frame, asked.interval)
+        if frame.height
+        else asked.with_mask(np.zeros_like(asked.mask))
     )
 
 

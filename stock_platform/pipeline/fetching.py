@@ -57,6 +57,7 @@ from stock_platform.pipeline.answers import (
     RETRY_UNPUBLISHED,
     Moment,
     batch_of,
+    doubted_cells,
     failure_record,
     marks,
     unlisted,
@@ -337,8 +338,15 @@ class FetchStream:
         self._account(asked)
         if asked.height < len(job.cells):  # not a complete answer: others may know more
             left = job.cells.difference(CellGrid.from_frame(asked, tile.interval))
-            absent = Verdict(CellStatus.NO_DATA, tile.source, ABSENT)
-            self._send_back(replace(job, cells=left.trimmed()), absent, whole_source=True)
+            doubted = doubted_cells(batch, left)
+            self.report.doubted += len(doubted)
+            for cells, verdict in (
+                (doubted, Verdict(CellStatus.STORED, tile.source, "")),
+                (left.difference(doubted), Verdict(CellStatus.NO_DATA, tile.source, ABSENT)),
+            ):
+                if cells:
+                    again = replace(job, cells=cells.trimmed())
+                    self._send_back(again, verdict, whole_source=True)
         return batch
 
     def _failed(self, outcome: Outcome, error: SourceError) -> FetchBatch:

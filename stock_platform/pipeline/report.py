@@ -37,6 +37,7 @@ class FetchReport:
         reasons: cells not stored, by "state: reason".
         calls: HTTP requests by source, as counted against quotas.
         rows: raw rows delivered (surplus included).
+        doubted: cells whose bar cannot be true, for which other sources were asked too.
         failures: failed calls by "source: status".
         rate_limited: 429s met, and calls put off for want of quota.
         shared: tiles another run had fetched in the meantime.
@@ -54,6 +55,7 @@ class FetchReport:
     cached: int = 0
     rows: int = 0
     rejected: int = 0
+    doubted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     rate_limited: int = 0
     shared: int = 0
@@ -85,6 +87,7 @@ class FetchReport:
             "cached": self.cached,
             "rows": self.rows,
             "rejected": self.rejected,
+            "doubted": self.doubted,
             "failures": dict(self.failures),
             "rate_limited": self.rate_limited,
             "shared": self.shared,

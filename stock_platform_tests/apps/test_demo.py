@@ -79,8 +79,8 @@ def test_a_demo_killed_in_the_middle_is_completed_by_the_next(tmp_path: Path) ->
         assert facts["problems"] == []
         assert facts["violations"] == 0
         truth = facts["truth"]
-        assert truth["equal"] + truth["in_quarantine"] == truth["bars"] > 20_000
-        assert facts["quarantine"]["rows"] >= truth["in_quarantine"] > 0
+        assert truth["equal"] == truth["bars"] > 20_000, "what one source spoils another gives"
+        assert facts["quarantine"]["rows"] > truth["in_quarantine"] == 0
         assert facts["statuses"]["200"] > 0
         assert all(wait["obeyed"] for wait in facts["retry_after"])
         market, watchlist = facts["scopes"]

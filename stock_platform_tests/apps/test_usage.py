@@ -81,7 +81,7 @@ def test_version_is_one_line(bare: Cli) -> None:
             "prices AAPL -o no/such/folder/x.csv", "no/such/folder is no folder", id="output"
         ),
         pytest.param(
-            "fetch nope AAPL --start 2013-01-02", "use one of files, polygon, yahoo", id="source"
+            "fetch nope AAPL --start 2013-01-02", "is not allowed; use one of", id="source"
         ),
         pytest.param(
             "fetch polygon AAPL --start 2013-01-02",

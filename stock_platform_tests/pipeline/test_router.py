@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 from stock_platform.domain.bars import Interval
@@ -184,6 +186,27 @@ def test_a_standby_source_is_asked_for_what_others_lack() -> None:
 
 
 def with_standby(source: FakeSource) -> Any:
-    from dataclasses import replace
-
     return replace(source.capabilities, standby=True)
+
+
+def test_a_bar_that_cannot_be_true_is_asked_for_elsewhere() -> None:
+    """It is stored as it came; the cell gets a second bar, and without one it stands."""
+    world = World(["AAA"])
+    bad = FakeSource("bad", {"AAA": SESSIONS}, ROW, preference=1)
+    original = bad.fetch
+
+    def spoilt(tile: Tile) -> Any:
+        answer = original(tile)
+        first = answer.bars["session"] == SESSIONS[0]
+        prices = {n: pl.when(first).then(-pl.col(n)).otherwise(n) for n in ("open", "low")}
+        return replace(answer, bars=answer.bars.with_columns(**prices))
+
+    bad.fetch = spoilt  # type: ignore[method-assign]  # wrong data
+    good = FakeSource("good", {"AAA": SESSIONS}, ROW, preference=2)
+    report = world.run(bad, good)
+    assert report.states == {"stored": 4}
+    assert report.doubted == 1
+    assert [(t.start, t.symbol) for t in good.asked] == [(SESSIONS[0], "AAA")]
+    alone = World(["AAA"])
+    assert alone.run(bad).states == {"stored": 4}
+    assert len(bad.asked) == 2
