@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stock_platform.sandbox.vendors.alpaca import Alpaca
 from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 
-ALL: tuple[Vendor, ...] = (Yahoo(), Polygon())
+ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca())
