@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     sources: Annotated[tuple[str, ...], NoDecode] = ()
     """The sources that may be asked; none named: all that are on by default."""
 
+    series: Annotated[tuple[str, ...], NoDecode] = (
+        "GDP",
+        "CPIAUCSL",
+        "UNRATE",
+        "DGS10",
+        "FEDFUNDS",
+    )
     files_path: str | None = None
     files_columns: dict[str, str] = Field(default_factory=dict)
     files_basis: str = "as_traded"
@@ -104,7 +111,7 @@ class Settings(BaseSettings):
             _VendorVariables(settings_cls, file),
         )
 
-    @field_validator("sources", mode="before")
+    @field_validator("sources", "series", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return (

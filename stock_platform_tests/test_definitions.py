@@ -41,6 +41,7 @@ def test_asset_keys(defs: dg.Definitions) -> None:
     assert keys == {
         *(f"{scope}/{name}" for scope in ("watchlist", "market") for name in ASSETS),
         "catalog",
+        "series",
     }
 
 
@@ -51,7 +52,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_job", "market_job", "catalog_job", "resume_job",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
-        "watchlist_after_close", "market_after_close",
+        "watchlist_after_close", "market_after_close", "series_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {"resume_waiting", "watchlist_partitions"}
 
@@ -62,7 +63,7 @@ def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:
         for spec in definition.specs:
             assert len(spec.description or "") > 80, spec.key
             assert spec.owners
-            assert spec.group_name in ("watchlist", "market", "catalog")
+            assert spec.group_name in ("watchlist", "market", "catalog", "series")
             assert spec.kinds
             assert spec.code_version
             if spec.key.path[0] != "catalog":

@@ -13,6 +13,7 @@ from dagster import Definitions, in_process_executor
 
 from stock_platform.orchestration.assets.catalog import CATALOG, catalog
 from stock_platform.orchestration.assets.scoped import scope_assets
+from stock_platform.orchestration.assets.series import daily_series, series, series_job
 from stock_platform.orchestration.checks import scope_checks
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
@@ -44,10 +45,14 @@ def build_definitions(
     watchlist, market = scopes["watchlist"], scopes["market"]
     ours = platform or platform_resource()
     return Definitions(
-        assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog],
+        assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog, series],
         asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
-        jobs=[scope_job(watchlist), scope_job(market), catalog_job(), resume_job()],
-        schedules=[after_close(watchlist, settings), after_close(market, settings)],
+        jobs=[scope_job(watchlist), scope_job(market), catalog_job(), resume_job(), series_job],
+        schedules=[
+            after_close(watchlist, settings),
+            after_close(market, settings),
+            daily_series,
+        ],
         sensors=[resume_sensor(), watchlist_sensor()],
         resources=resources(ours),
         executor=in_process_executor,

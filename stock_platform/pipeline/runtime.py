@@ -32,6 +32,7 @@ from stock_platform.pipeline.indicating import refresh_indicators
 from stock_platform.pipeline.market import Market
 from stock_platform.pipeline.report import ProgressCallback
 from stock_platform.pipeline.router import Router
+from stock_platform.pipeline.series import SeriesReport, refresh_series
 from stock_platform.pipeline.validating import validate_cells
 from stock_platform.settings import Settings, load_settings
 from stock_platform.sources.base import Source
@@ -241,6 +242,10 @@ class Platform:
     def refresh_catalog(self, run_id: str | None = None) -> CatalogReport:
         """Learn the market's symbols from a source that can list them."""
         return refresh_catalog(self.market, self.sources, run_id)
+
+    def refresh_series(self, ids: Sequence[str]) -> SeriesReport:
+        """Ask for economic series, and store what is new or revised."""
+        return refresh_series(self.db, self.sources, self.router, ids)
 
     # ---- look ----
 

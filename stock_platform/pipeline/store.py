@@ -22,6 +22,7 @@ from stock_platform.settings import load_settings
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
+from stock_platform.storage.series import series as read_series
 
 LONGEST_PERIOD = timedelta(days=31)
 PERIODS = {"1wk": "weekly", "1mo": "monthly"}
@@ -85,6 +86,37 @@ class Store:
             frame.join(names, on="asset_id")
             .sort("ticker", order)
             .select("ticker", pl.exclude("ticker", "asset_id", "interval"))
+        )
+
+    def series(
+        self,
+        ids: str | Iterable[str],
+        start: date | str | None = None,
+        end: date | str | None = None,
+        *,
+        as_of: date | str | None = None,
+    ) -> pl.DataFrame:
+        """Values of economic series, by id and date.
+
+        Args:
+            ids: one id or several, such as GDP.
+            start: first date.
+            end: last date, inclusive.
+            as_of: as the values were known on that day; None: the newest.
+
+        Returns:
+            Columns series_id, source, date, value (null: published as missing), known_from.
+
+        Raises:
+            InputError: a date that is none.
+        """
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        return read_series(
+            self._db,
+            [name.strip().upper() for name in wanted],
+            as_date("start", start),
+            as_date("end", end),
+            as_date("as_of", as_of),
         )
 
     def _adjusted(self, frame: pl.DataFrame, mode: Adjust) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from stock_platform.apps.cli import (
     prices,
     quarantine,
     sandbox,
+    series,
     sources,
     status,
     up,
@@ -70,6 +71,7 @@ app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("backfill", rich_help_panel=_RUN)(backfill.backfill)
 app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)
+app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
 app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)

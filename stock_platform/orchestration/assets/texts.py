@@ -61,6 +61,13 @@ asset, with an id that outlives renames. Costs at most one call, whose prices ar
 
 Tables `stocks.assets`, `stocks.asset_symbols`. Needs a source that answers for the whole
 market (`POLYGON_API_KEY`).""",
+    "series": """\
+Economic series such as GDP, UNRATE or DGS10 with every value as it was published: a revision is
+a row of its own, so that history can be read as it was known on any day (view
+`stocks.series_latest` has the newest). The series are those of the run's config, or of
+`STOCK_PLATFORM_SERIES`; one that fails does not stop the others.
+
+Tables `stocks.series`, `stocks.series_values`. Needs a source of series (`FRED_API_KEY`).""",
 }
 
 
