@@ -123,6 +123,7 @@ class FetchStream:
         self._lanes = Lanes(self._call, lambda s: sources[s].capabilities.concurrency)
         self._returned: list[tuple[CellGrid, Exclusions, Verdict | None]] = []
         self._parked: list[tuple[CellGrid, Exclusions, Verdict]] = []
+        self._unknown: set[tuple[str, int]] = set()
         self._urgent = False
         self._unentitled: deque[Job] = deque()
         self._contested: list[Job] = []
@@ -153,7 +154,9 @@ class FetchStream:
         if not needed:
             return
         self._returned.append((needed, frozenset(), None))
-        self._barred |= self._router.barred()
+        if not self._retry_failed:
+            self._barred |= self._router.barred()
+            self._unknown = self._router.unknown()
         for name, pause in self._router.pauses().items():
             if name not in self._sources:
                 continue
@@ -297,6 +300,7 @@ class FetchStream:
             latency=self._router.latencies(),
             wider=self._wider,
             exclude=excluded | self._barred,
+            unknown=self._unknown,
         )
 
     def _add(self, job: Job) -> None:
@@ -359,6 +363,7 @@ class FetchStream:
             case UnknownSymbol() if len(tile.members) > 1:
                 self._part(job, error)
             case UnknownSymbol():
+                self._learn_unknown(source, job.cells.assets.tolist())
                 later = to_minute(outcome.moment.finished + UNKNOWN_FOR)
                 unknown = Verdict(CellStatus.FAILED, source, UNKNOWN, later)
                 one_by_one = replace(job, excluded=job.excluded | self._columns())
@@ -403,6 +408,7 @@ class FetchStream:
         later = to_minute(self._market.wall.now() + UNKNOWN_FOR)
         verdict = Verdict(CellStatus.FAILED, job.tile.source, UNKNOWN, later)
         if unknown:
+            self._learn_unknown(job.tile.source, unknown.trimmed().assets.tolist())
             excluded = job.excluded | self._columns()
             self._send_back(
                 replace(job, cells=unknown.trimmed(), excluded=excluded), verdict, whole_source=True
@@ -410,6 +416,10 @@ class FetchStream:
         rest = job.cells.difference(unknown)
         if rest:
             self._returned.append((rest.trimmed(), job.excluded, job.verdict))
+
+    def _learn_unknown(self, source: str, asset_ids: list[int]) -> None:
+        self._unknown |= {(source, asset_id) for asset_id in asset_ids}
+        self._router.unknown_to(source, asset_ids)
 
     def _by_age(self, cells: CellGrid) -> tuple[CellGrid, CellGrid]:
         """The cells that vendors have published by now, and those they may not have."""

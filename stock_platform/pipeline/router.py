@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ class Book(Protocol):
     def may_try(self, source: str) -> bool: ...  # noqa: D102
     def not_entitled(self, source: str, endpoint: str, reason: str) -> None: ...  # noqa: D102
     def refusals(self) -> list[Refusal]: ...  # noqa: D102
+    def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None: ...  # noqa: D102
+    def unknown(self) -> set[tuple[str, int]]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ class Router:
     def barred(self) -> frozenset[tuple[str, str]]:
         """(source, endpoint) that the plans of the keys in use lack."""
         return frozenset((refusal.source, refusal.endpoint) for refusal in self._book.refusals())
+
+    def unknown(self) -> set[tuple[str, int]]:
+        """(source, asset id) of what vendors said they do not know."""
+        return self._book.unknown()
+
+    def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None:
+        """A vendor said that it does not know assets."""
+        self._book.unknown_to(source, asset_ids)
 
     def pauses(self) -> dict[str, Pause]:
         """The sources whose circuit is open, by name."""
@@ -142,6 +152,7 @@ class MemoryBook:
         self._now = now
         self._health: dict[str, Health] = {}
         self._refusals: dict[tuple[str, str], Refusal] = {}
+        self._unknown: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
@@ -176,6 +187,14 @@ class MemoryBook:
     def refusals(self) -> list[Refusal]:
         """See storage.health.HealthBook."""
         return list(self._refusals.values())
+
+    def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None:
+        """See storage.health.HealthBook."""
+        self._unknown |= {(source, asset_id) for asset_id in asset_ids}
+
+    def unknown(self) -> set[tuple[str, int]]:
+        """See storage.health.HealthBook."""
+        return set(self._unknown)
 
     def _change(self, source: str, change: Callable[[Health, datetime], Health]) -> Health:
         with self._lock:

@@ -177,6 +177,7 @@ class Platform:
             health=self.router.chances(),
             latency=self.router.latencies(),
             exclude=self.router.barred() | paused,
+            unknown=self.router.unknown(),
         )
 
     def _endpoints(self, source: str) -> tuple[Endpoint, ...]:

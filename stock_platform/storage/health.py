@@ -9,7 +9,7 @@ circuit, and one tries it when its time is up. The time is the server's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import datetime, timedelta
 
@@ -17,10 +17,13 @@ from psycopg import sql
 
 from stock_platform.domain.health import Circuit, Health
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import Connection, names, one, run
+from stock_platform.storage.frames import Connection, ints, names, one, run
 
 ENTITLED_AGAIN = timedelta(days=7)
 """How long a refusal for want of entitlement is believed: plans and keys change."""
+
+KNOWN_AGAIN = timedelta(days=7)
+"""How long it is believed that a vendor does not know an asset: listings come and go."""
 
 _COLUMNS = [f.name for f in fields(Health)]
 
@@ -83,7 +86,7 @@ class HealthBook:
         return allowed
 
     def reset(self, source: str, account: str) -> None:
-        """Forget a source's record, what it was not entitled to, and its account's block.
+        """Forget a source's record, what it lacks or does not know, and its account's block.
 
         Calls that were made still count against the limits.
         """
@@ -91,6 +94,7 @@ class HealthBook:
             for table, key in (
                 ("source_health", source),
                 ("source_entitlements", source),
+                ("source_unknown", source),
                 ("source_quota", account),
             ):
                 run(
@@ -125,6 +129,33 @@ class HealthBook:
                     *map(sql.Literal, (source, endpoint, reason[:300], now, now + ENTITLED_AGAIN))
                 ),
             )
+
+    def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None:
+        """Learn that a vendor does not know assets; believed for ``KNOWN_AGAIN``."""
+        with self._db.connect() as connection:
+            now = self._clock(connection)
+            run(
+                connection,
+                sql.SQL(
+                    "insert into stocks.source_unknown as u "
+                    "(source, asset_id, learned_at, expires_at) "
+                    "select {}, id, {}, {} from unnest({}) id "
+                    "on conflict (source, asset_id) do update set "
+                    "learned_at = excluded.learned_at, expires_at = excluded.expires_at"
+                ).format(
+                    sql.Literal(source),
+                    sql.Literal(now),
+                    sql.Literal(now + KNOWN_AGAIN),
+                    ints(list(asset_ids)),
+                ),
+            )
+
+    def unknown(self) -> set[tuple[str, int]]:
+        """(source, asset id) of what vendors said they do not know."""
+        query = sql.SQL("select source, asset_id from stocks.source_unknown where expires_at > {}")
+        with self._db.connect() as connection:
+            now = sql.Literal(self._clock(connection))
+            return {(row[0], row[1]) for row in run(connection, query.format(now))}
 
     def refusals(self) -> list[Refusal]:
         """What is known to be lacking now."""

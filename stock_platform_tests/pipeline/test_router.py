@@ -17,6 +17,7 @@ from stock_platform.domain.errors import (
     RateLimited,
     SourceError,
     Unavailable,
+    UnknownSymbol,
 )
 from stock_platform.domain.health import FIRST_PAUSE, TRIES_TO_OPEN, Health
 from stock_platform.pipeline.fetching import PATIENCE, FetchStream
@@ -141,6 +142,22 @@ def test_not_entitled_is_learned_for_the_runs_to_come() -> None:
     world.run(again)
     assert again.asked == []
     assert account(world.book)["poor"]["not_entitled"] == {ROW.name: "upgrade"}
+
+
+def test_an_unknown_symbol_is_not_asked_for_again() -> None:
+    """The next run goes to who knows it at once; whoever insists asks everybody again."""
+    world = World(["AAA"])
+    blind = FakeSource(
+        "blind", {}, ROW, behaviour=lambda t: UnknownSymbol("blind", "AAA"), preference=1
+    )
+    seeing = FakeSource("seeing", {"AAA": SESSIONS}, ROW, preference=2)
+    world.run(blind, seeing)
+    world.market.states.clear()
+    world.run(blind, seeing)
+    assert (len(blind.asked), len(seeing.asked)) == (1, 2)
+    world.market.states.clear()
+    world.run(blind, seeing, retry_failed=True)
+    assert len(blind.asked) == 2
 
 
 def test_better_liked_is_who_fails_less() -> None:

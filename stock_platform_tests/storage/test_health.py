@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stock_platform.domain.health import FIRST_PAUSE, TRIES_TO_OPEN, Circuit, Health
+from stock_platform.domain.symbols import AssetClass
+from stock_platform.storage.assets import NewAsset, register
 from stock_platform.storage.connection import Database
-from stock_platform.storage.health import ENTITLED_AGAIN, HealthBook
+from stock_platform.storage.health import ENTITLED_AGAIN, KNOWN_AGAIN, HealthBook
 from stock_platform.storage.quota import PostgresQuota
 
 NOON = datetime(2024, 3, 8, 12, tzinfo=UTC)
@@ -70,6 +72,16 @@ def test_refusals_expire(book: HealthBook, clock: Clock) -> None:
     assert (refusal.source, refusal.endpoint) == ("finnhub", "candle")
     clock.now += ENTITLED_AGAIN + timedelta(seconds=1)
     assert book.refusals() == []
+
+
+def test_unknown_assets_expire(book: HealthBook, clock: Clock, database: Database) -> None:
+    """A vendor may come to know an asset; until then it is not asked."""
+    (asset,) = register(database, [NewAsset("AAA", AssetClass.STOCK, "XNYS")]).values()
+    book.unknown_to("finnhub", [asset])
+    book.unknown_to("finnhub", [asset])
+    assert book.unknown() == {("finnhub", asset)}
+    clock.now += KNOWN_AGAIN + timedelta(seconds=1)
+    assert book.unknown() == set()
 
 
 def test_reset_forgets(book: HealthBook, database: Database) -> None:

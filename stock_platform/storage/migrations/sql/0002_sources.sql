@@ -25,6 +25,15 @@ create table stocks.source_entitlements (
     primary key (source, endpoint)
 );
 
+-- Assets that a vendor said it does not know; asked again when expired.
+create table stocks.source_unknown (
+    source      text collate "C" not null,
+    asset_id    integer not null references stocks.assets,
+    learned_at  timestamptz not null,
+    expires_at  timestamptz not null,
+    primary key (source, asset_id)
+);
+
 create table stocks.series (
     series_id            text collate "C" not null,
     source               text collate "C" not null,
