@@ -64,18 +64,28 @@ def sandbox(
 def instructions(server: SandboxServer, made: SandboxConfig) -> Iterator[str]:
     """The settings to use a sandbox by, for a shell."""
     from stock_platform.sandbox.vendors import ALL
+    from stock_platform.sources.registry import SOURCES
 
-    for vendor in ALL:
-        yield f"export STOCK_PLATFORM_{vendor.name.upper()}_BASE_URL={server.base_url(vendor.name)}"
-        if vendor.name not in made.keys and vendor.name in _KEYED:
-            yield f"export {_KEYED[vendor.name]}=any-key-will-do"
+    played = {vendor.name for vendor in ALL}
+    names = []
+    for name, spec in SOURCES.items():
+        vendor = SAME_HOST.get(name, name)
+        if vendor not in played:
+            continue
+        names.append(name)
+        yield f"export STOCK_PLATFORM_{name.upper()}_BASE_URL={server.base_url(vendor)}"
+        if vendor not in made.keys:
+            for variable in spec.capabilities.variables:
+                yield f"export {variable}=any-key-will-do"
+    yield f"export STOCK_PLATFORM_SOURCES={','.join(names)}"
     yield f"export STOCK_PLATFORM_CLOCK_RATE={made.clock_rate:g}"
     if made.now is not None:
         yield f"export STOCK_PLATFORM_MARKET_TIME={made.now.isoformat()}"
     yield f"# serving {len(server.market.assets):,} symbols at {server.url} until Ctrl-C"
 
 
-_KEYED = {"polygon": "POLYGON_API_KEY"}
+SAME_HOST = {"yfinance": "yahoo"}
+"""Sources that ask the host of another vendor."""
 
 
 def read_json(parameter: str, text: str, kind: type = list) -> Any:
