@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,7 @@ from stock_platform.sandbox.market.asset import (
     quarterly,
 )
 from stock_platform.sandbox.market.generator import BLOCK, SCALE, Split
+from stock_platform.sandbox.market.others import Others
 from stock_platform.sandbox.market.timeline import Timeline
 
 _BARS = {
@@ -75,6 +77,11 @@ class Market:
                 self._by_yahoo[ticker.yahoo].append(asset)
                 self._by_polygon[ticker.polygon].append(asset)
                 self._by_canonical[ticker.canonical].append(asset)
+
+    @cached_property
+    def others(self) -> Others:
+        """Coins, currencies, indices and futures."""
+        return Others(self.config, self.now)
 
     # --- finding assets -------------------------------------------------------------
 
