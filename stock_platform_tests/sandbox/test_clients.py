@@ -129,6 +129,9 @@ def test_massive_reference(sandbox: SandboxServer, polygon: Any) -> None:
     assert len(list(polygon.list_dividends(ticker="NOSUCH"))) == 0
     assert len(list(polygon.list_dividends(limit=1000))) > 1000
     assert polygon.get_ticker_events("AAPL").events
+    details = polygon.get_ticker_details("AAPL")
+    assert (details.ticker, details.type, details.market) == ("AAPL", "CS", "stocks")
+    assert details.market_cap > details.share_class_shares_outstanding > 0
 
 
 def test_massive_errors(sandbox: SandboxServer, polygon: Any) -> None:

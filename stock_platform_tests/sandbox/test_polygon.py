@@ -317,6 +317,16 @@ def test_splits_and_dividends_are_the_truth(sandbox: SandboxServer, client: http
     assert all(r["split_from"] > r["split_to"] for r in reverse["results"])
 
 
+def test_a_ticker_has_the_recorded_keys(client: httpx.Client, shared_fixtures: Path) -> None:
+    """All but texts and pictures, in the recorded order; an unknown one is a 404."""
+    recorded = shared_fixtures / "payloads/polygon/mock-v3_reference_tickers_AAPL.json"
+    theirs = json.loads(recorded.read_text())["results"]
+    ours = get(client, "/polygon/v3/reference/tickers/AAPL")["results"]
+    assert list(ours) == [key for key in theirs if key in ours]
+    assert {"list_date", "market_cap", "cik", "composite_figi"} <= set(ours)
+    assert get(client, "/polygon/v3/reference/tickers/NOSUCH", 404)["status"] == "NOT_FOUND"
+
+
 def test_next_url_works_at_the_root_too(sandbox: SandboxServer, client: httpx.Client) -> None:
     """A caller who came without the vendor's prefix is led on without it."""
     body = get(client, "/v3/reference/tickers", limit=1)

@@ -1,11 +1,13 @@
-"""Asking Polygon/Massive for aggregates.
+"""Asking Polygon/Massive for aggregates and reference data.
 
-Belongs here: addresses, parameters, paging. Does not: reading answers (parse.py), limits
-and depths (config.py). The key travels in a Bearer header, never in an address.
+Belongs here: addresses, parameters, paging. Does not: reading answers (parse.py,
+reference.py), limits and depths (config.py). The key travels in a Bearer header, never in an
+address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -13,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import polars as pl
 
 from stock_platform.domain.bars import Interval
-from stock_platform.domain.capabilities import Tile, TileShape
+from stock_platform.domain.capabilities import Feed, Tile, TileShape
 from stock_platform.domain.errors import InputError, Malformed, NoData, UnknownSymbol
 from stock_platform.domain.symbols import (
     AssetClass,
@@ -22,7 +24,7 @@ from stock_platform.domain.symbols import (
     parse_symbol,
     to_vendor,
 )
-from stock_platform.sources.base import Answer
+from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.http import Call
 from stock_platform.sources.payload import closing, trading_hours
 from stock_platform.sources.polygon.config import (
@@ -31,8 +33,18 @@ from stock_platform.sources.polygon.config import (
     CAPABILITIES,
     KEYS_AT,
     NAME,
+    ROWS_PER_PAGE,
 )
-from stock_platform.sources.polygon.parse import Page, parse_grouped, parse_range
+from stock_platform.sources.polygon.parse import NEW_YORK, Page, parse_grouped, parse_range
+from stock_platform.sources.polygon.reference import (
+    Read,
+    parse_list,
+    parse_previous,
+    parse_profile,
+    read_dividends,
+    read_listing,
+    read_splits,
+)
 from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.transport import Secrets
 
@@ -68,6 +80,87 @@ class PolygonSource(VendorSource):
             )
             return call.stamp(answer)
 
+    def ask(self, question: Question) -> Facts:
+        """Splits, dividends, the directory, a company, or a previous close.
+
+        Splits and dividends are of one symbol, or without one of every ticker; an open end
+        is today, since what is announced may still be called off. None at all is an empty
+        frame. The directory holds the stocks and funds that trade now.
+
+        Raises:
+            InputError: another feed, or no symbol for a profile or a quote.
+            UnknownSymbol: of a profile. NoData: of a quote. SourceError: see Source.ask.
+        """
+        symbol = parse_symbol(question.symbol) if question.symbol is not None else None
+        with self.http.call() as call:
+            match question.feed:
+                case Feed.SPLITS | Feed.DIVIDENDS:
+                    read = self._actions(call, question, symbol)
+                case Feed.LISTING:
+                    read = self._listing(call, symbol)
+                case Feed.PROFILE | Feed.QUOTE:
+                    if symbol is None:
+                        raise InputError("symbol", None, f"name one: a {question.feed} needs it")
+                    read = self._one(call, question.feed, symbol)
+                case _:
+                    return super().ask(question)
+            return call.stamp(Facts(question.feed, read.frame, read.rejected))
+
+    def _actions(self, call: Call, question: Question, symbol: Symbol | None) -> Read:
+        """``GET /v3/reference/splits`` or ``dividends``, paged."""
+        splits = question.feed is Feed.SPLITS
+        day = "execution_date" if splits else "ex_dividend_date"
+        end = question.end or self.http.clock.now().astimezone(NEW_YORK).date()
+        params: dict[str, str | int] = {"ticker": self._ticker(symbol)} if symbol else {}
+        if question.start is not None:
+            params[f"{day}.gte"] = str(question.start)
+        params |= {f"{day}.lte": str(end), "sort": day, "order": "asc", "limit": ROWS_PER_PAGE}
+        rows = self._rows(call, f"/v3/reference/{question.feed}", params)
+        read = (read_splits if splits else read_dividends)(rows, symbol)
+        inside = pl.col("ex_date") <= end if question.end else pl.lit(value=True)
+        if question.start is not None:
+            inside &= pl.col("ex_date") >= question.start
+        return replace(read, frame=read.frame.filter(inside))
+
+    def _listing(self, call: Call, symbol: Symbol | None) -> Read:
+        """``GET /v3/reference/tickers``, paged."""
+        which = {"ticker": self._ticker(symbol)} if symbol else {"market": "stocks"}
+        params = {**which, "active": "true", "sort": "ticker", "order": "asc"}
+        rows = self._rows(call, "/v3/reference/tickers", {**params, "limit": ROWS_PER_PAGE})
+        if symbol and not rows:
+            raise UnknownSymbol(NAME, symbol.ticker, "not in the directory of what trades now")
+        return read_listing(rows, symbol)
+
+    def _one(self, call: Call, feed: Feed, symbol: Symbol) -> Read:
+        """``GET /v3/reference/tickers/{ticker}`` or ``/v2/aggs/ticker/{ticker}/prev``."""
+        ticker = quote(self._ticker(symbol), safe=":")
+        if feed is Feed.PROFILE:
+            path = f"/v3/reference/tickers/{ticker}"
+            return call.get(path, {}, read=lambda r: parse_profile(r.status, r.body, symbol))
+        return call.get(
+            f"/v2/aggs/ticker/{ticker}/prev",
+            {"adjusted": "false"},
+            read=lambda r: parse_previous(r.status, r.body, symbol),
+        )
+
+    def _rows(
+        self, call: Call, path: str, params: Mapping[str, str | int]
+    ) -> list[Mapping[str, object]]:
+        """The rows of every page."""
+        rows: list[Mapping[str, object]] = []
+        what, seen = path, set[str]()
+        while True:
+            found, next_url = call.get(
+                path, params, read=lambda r: parse_list(r.status, r.body, what)
+            )
+            rows += found
+            if next_url is None:
+                return rows
+            if next_url in seen or len(seen) >= MOST_PAGES:
+                raise Malformed(NAME, f"page {len(seen) + 1} of {what} leads nowhere new")
+            seen.add(next_url)
+            path, params = _next(next_url)
+
     def _grouped(self, call: Call, tile: Tile) -> Answer:
         """``GET /v2/aggs/grouped/locale/us/market/stocks/{date}``."""
         day = tile.start
@@ -97,7 +190,7 @@ class PolygonSource(VendorSource):
         symbol = parse_symbol(tile.symbol)
         calendar = default_calendar(symbol)
         path = (
-            f"/v2/aggs/ticker/{self._ticker(symbol)}/range/"
+            f"/v2/aggs/ticker/{quote(self._ticker(symbol), safe=':')}/range/"
             f"{MULTIPLIER[tile.interval]}/{tile.start}/{tile.end}"
         )
         params: dict[str, str | int] = {"adjusted": "false", "sort": "asc", "limit": BARS_PER_PAGE}
@@ -137,7 +230,7 @@ class PolygonSource(VendorSource):
 
     def _ticker(self, symbol: Symbol) -> str:
         try:
-            return quote(to_vendor(symbol, NAME), safe=":")
+            return to_vendor(symbol, NAME)
         except InputError as error:
             raise UnknownSymbol(NAME, symbol.ticker, str(error)) from None
 

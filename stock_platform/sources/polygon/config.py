@@ -10,12 +10,16 @@ prices are as traded.
 A day of ``grouped`` names every ticker that traded, so one that is missing did not trade.
 ``range`` answers an unknown ticker like one that did not trade (200 and no results), so
 its silence settles nothing.
+
+Feeds, https://massive.com/docs/rest/stocks : splits and dividends of one ticker or of all,
+from the ticker directory who there is and who a company is, and for a quote the previous
+close: the free plan has nothing later. They share the limit; lists come 1,000 a page.
 """
 
 from __future__ import annotations
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Limit, TileShape
+from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
 from stock_platform.domain.symbols import AssetClass, Vendor
 
 NAME: Vendor = "polygon"
@@ -25,6 +29,7 @@ KEYS_AT = "https://massive.com (free)"
 
 DEPTH_DAYS = 729
 BARS_PER_PAGE = 50_000
+ROWS_PER_PAGE = 1_000
 
 GROUPED = Endpoint(
     name="grouped",
@@ -52,4 +57,5 @@ CAPABILITIES = Capabilities(
     preference=40,
     concurrency=2,
     needs_key=KEY_VARIABLE,
+    feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING, Feed.SPLITS, Feed.DIVIDENDS),
 )

@@ -1,6 +1,7 @@
 """Reading Polygon/Massive aggregates: bytes to bars, or an error.
 
-Belongs here: the answers of ``grouped`` and ``range``. Does not: asking (client.py). Pure.
+Belongs here: the answers of ``grouped`` and ``range``. Does not: asking (client.py), errors
+(envelope.py), reference data (reference.py). Pure.
 
 Fields of a result: ``T`` ticker (grouped only), ``o h l c`` in US dollars (or the pair's
 second currency), ``v`` shares, a float that may be written 1.12e+08, ``vw`` the
@@ -8,9 +9,6 @@ volume-weighted average price, ``n`` the number of trades, ``t`` epoch milliseco
 ``otc`` true where it traded over the counter. ``t`` of a daily bar is midnight in New York
 for stocks and in UTC for currencies and crypto; in ``grouped`` it is 16:00 in New York.
 ``adjusted`` tells whether prices are split-adjusted: it is believed, not what was asked.
-
-Errors: 401 and 429 say why in ``error``, 403 in ``message``; a 200 may hold one too.
-``status`` DELAYED is good data.
 """
 
 from __future__ import annotations
@@ -23,33 +21,22 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from stock_platform.domain.bars import PARSED_BARS, Basis, Interval, conform
-from stock_platform.domain.errors import (
-    InputError,
-    Malformed,
-    NoData,
-    NotEntitled,
-    RateLimited,
-    SourceError,
-    Unavailable,
-    UnknownSymbol,
-)
+from stock_platform.domain.errors import InputError, Malformed, NoData
 from stock_platform.domain.symbols import from_vendor
 from stock_platform.sources.payload import (
     as_list,
     as_mapping,
     closing,
-    excerpt,
     instant,
     number,
     openings,
-    read_json,
     rejected_frame,
     rejected_row,
 )
 from stock_platform.sources.polygon.config import NAME
+from stock_platform.sources.polygon.envelope import check_ticker, document_of
 
 NEW_YORK = ZoneInfo("America/New_York")
-GOOD = {"OK", "DELAYED"}
 COUNTS = {"results", "resultsCount", "queryCount", "count"}
 FIELDS = {
     "open": "o",
@@ -89,7 +76,7 @@ def parse_grouped(status: int, body: bytes, *, session: date, calendar: str) -> 
         NoData: no results, or asked before the end of the day. NotEntitled, RateLimited,
             Unavailable. Malformed: also where the bars are of another day.
     """
-    document = _document(status, body, f"the market on {session}")
+    document = document_of(status, body, f"the market on {session}")
     results = _results(document, f"the market on {session}")
     stamp = openings([session], calendar)[session]
     seen: dict[str, dict[str, object]] = {}
@@ -149,8 +136,8 @@ def parse_range(
     Raises:
         NoData: no results. UnknownSymbol, NotEntitled, RateLimited, Unavailable, Malformed.
     """
-    document = _document(status, body, symbol)
-    _check_ticker(document.get("ticker"), symbol)
+    document = document_of(status, body, symbol)
+    check_ticker(document.get("ticker"), symbol)
     results = _results(document, symbol)
     zone: tzinfo = NEW_YORK if new_york_days else UTC
     rows: dict[datetime, dict[str, object]] = {}
@@ -247,18 +234,6 @@ def _check_readable(bars: Sized, rejected: Sequence[Mapping[str, object]]) -> No
         raise Malformed(NAME, f"none of {len(rejected)} results can be read: {reasons}")
 
 
-def _check_ticker(given: object, symbol: str) -> None:
-    """Raise Malformed where the answer is about another ticker than was asked for."""
-    if not isinstance(given, str):
-        return
-    try:
-        same = from_vendor(given, NAME).ticker == symbol
-    except InputError:
-        same = False
-    if not same:
-        raise Malformed(NAME, f"asked for {symbol}, was given {given}")
-
-
 def _results(document: Mapping[str, object], what: str) -> list[Mapping[str, object]]:
     if not COUNTS & set(document):
         raise Malformed(NAME, f"{what}: no results and no count of them")
@@ -266,31 +241,3 @@ def _results(document: Mapping[str, object], what: str) -> list[Mapping[str, obj
     if not found:
         raise NoData(NAME, f"{what}: no results")
     return [as_mapping(NAME, entry, "a result") for entry in found]
-
-
-def _document(status: int, body: bytes, what: str) -> Mapping[str, object]:
-    """The answer's object, once it is known not to be an error."""
-    if status in (401, 403) and not body.lstrip().startswith(b"{"):
-        raise NotEntitled(NAME, f"HTTP {status}: {excerpt(body)}")
-    document = as_mapping(NAME, read_json(NAME, body), "the answer")
-    word = str(document.get("status") or "").upper()
-    said = str(document.get("error") or document.get("message") or "")
-    if status == 200 and (word in GOOD or (not word and not said)):
-        return document
-    raise _error_of(status, word, said or f"HTTP {status}, status {word or 'missing'}", what)
-
-
-def _error_of(status: int, word: str, said: str, what: str) -> SourceError:
-    low = said.lower()
-    if status == 429 or "maximum requests" in low or "too many requests" in low:
-        return RateLimited(NAME, f"too many calls: {said}")
-    if "before end of day" in low:
-        return NoData(NAME, said)
-    refused = word in ("NOT_AUTHORIZED", "AUTH_ERROR") or "api key" in low or "not entitled" in low
-    if status in (401, 403) or refused or "upgrade your plan" in low:
-        return NotEntitled(NAME, said)
-    if status == 404 or word == "NOT_FOUND":
-        return UnknownSymbol(NAME, what, said)
-    if status >= 500 or "internal" in low or "try again" in low:
-        return Unavailable(NAME, said)
-    return Malformed(NAME, f"the request for {what} was refused: {said}")

@@ -76,6 +76,7 @@ _ENDPOINTS = (
     ),
     endpoint("prev", "/v2/aggs/ticker/{symbol}/prev", aggs.previous),
     endpoint("tickers", "/v3/reference/tickers", reference.tickers),
+    endpoint("ticker", "/v3/reference/tickers/{symbol}", reference.ticker),
     endpoint("splits", "/v3/reference/splits", reference.splits, slow_first=True),
     endpoint("dividends", "/v3/reference/dividends", reference.dividends, slow_first=True),
     endpoint("events", "/vX/reference/tickers/{symbol}/events", reference.events),

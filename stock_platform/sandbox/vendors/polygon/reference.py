@@ -1,6 +1,6 @@
-"""Polygon's reference data: tickers, splits, dividends, ticker changes.
+"""Polygon's reference data: tickers, one ticker, splits, dividends, ticker changes.
 
-Belongs here: the four lists, their filters, order and pages. Does not: bars.
+Belongs here: the lists, their filters, order and pages; who one ticker is. Does not: bars.
 
 Tickers are those of today, or of the ``date`` asked; a split or dividend stands under the
 ticker of its own date. Splits are listed up to two weeks before they happen, as announced.
@@ -66,6 +66,33 @@ def tickers(call: Call) -> Answer:
         ):
             rows.append(row)
     return _page(call, query, rows, "ticker", "asc", 100, with_count=True)
+
+
+def ticker(call: Call) -> Answer:
+    """``/v3/reference/tickers/{symbol}``: who carries a ticker; made-up shares at true prices."""
+    time = call.market.time
+    session = time.opened(call.now) - 1
+    asset = call.market.carrying(call.path["symbol"], session, "polygon")
+    if asset is None:
+        body = {"status": "NOT_FOUND", "request_id": request_id(), "message": "Ticker not found."}
+        return Answer(dump(body), 404)
+    row = _ticker(call, asset, session, asset.delisted > session)
+    row.pop("last_updated_utc")
+    history = call.market.history(asset)
+    traded = history.traded(asset.listed, session + 1)[-1:]
+    shares = 1_000_000 * (10 + asset.number % 900)
+    close = float(history.values(traded)[0][3, 0]) if len(traded) else 0.0
+    row |= {
+        "market_cap": round(shares * close, 2),
+        "sic_code": "3571",
+        "sic_description": "ELECTRONIC COMPUTERS",
+        "ticker_root": asset.ticker_at(session).root,
+        "homepage_url": f"https://www.{asset.ticker_at(session).root.lower()}.example",
+        "list_date": time.day(asset.listed).isoformat(),
+        "share_class_shares_outstanding": shares,
+        "weighted_shares_outstanding": shares,
+    }
+    return Answer(dump({"results": row, "status": "OK", "request_id": request_id()}))
 
 
 def splits(call: Call) -> Answer:
