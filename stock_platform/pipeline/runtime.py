@@ -6,11 +6,11 @@ Does not: anything with a decision in it; each verb hands over to the module tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import polars as pl
 
@@ -21,7 +21,7 @@ from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.coverage import SHARDS
 from stock_platform.domain.errors import InputError
-from stock_platform.domain.planning import Plan, plan
+from stock_platform.domain.planning import Plan, PlanAsset, plan
 from stock_platform.domain.symbols import default_calendar, parse_symbol
 from stock_platform.domain.validation import Level
 from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh_catalog
@@ -167,18 +167,26 @@ class Platform:
     def plan(self, grid: CellGrid, *, retry_failed: bool = False) -> Plan:
         """How the missing cells of ``grid`` would be fetched; nothing is fetched."""
         needed = self.missing(grid, retry_failed=retry_failed).trimmed()
+        return self.plan_of(needed, self.market.plan_assets(needed.assets))
+
+    def plan_of(self, needed: CellGrid, known: Mapping[int, PlanAsset]) -> Plan:
+        """How cells would be fetched now, with what is spent and how the sources fare."""
         paused = {(n, e.name) for n in self.router.pauses() for e in self._endpoints(n)}
         return plan(
-            needed,
-            self.market.plan_assets(needed.assets),
-            self.router.liked(self.capabilities),
-            {n: self.quota.state(c.account, c.limits) for n, c in self.capabilities.items()},
-            today=self.clock.now().date(),
-            health=self.router.chances(),
-            latency=self.router.latencies(),
-            exclude=self.router.barred() | paused,
-            unknown=self.router.unknown(),
-        )
+            needed, known, today=self.clock.now().date(), exclude=self.router.barred() | paused,
+            unknown=self.router.unknown(), **self.terms(),
+        )  # fmt: skip
+
+    def terms(self) -> dict[str, Any]:
+        """What plans are made with now: sources, quotas, health and latency."""
+        return {
+            "sources": self.router.liked(self.capabilities),
+            "quotas": {
+                n: self.quota.state(c.account, c.limits) for n, c in self.capabilities.items()
+            },
+            "health": self.router.chances(),
+            "latency": self.router.latencies(),
+        }
 
     def _endpoints(self, source: str) -> tuple[Endpoint, ...]:
         known = self.capabilities.get(source)

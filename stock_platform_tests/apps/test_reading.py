@@ -103,6 +103,26 @@ def test_prices_come_in_four_formats(cli: Cli, fill: Fill, ticker: str) -> None:
     assert [path.name for path in cli.folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_plan_beside_other_ways_and_over_time(cli: Cli, sandbox: SandboxServer) -> None:
+    """A call a ticker and day, a call a ticker, each source alone; and when what is asked."""
+    words = ("plan", "--scope", "market", *RANGE, "--compare", "--timeline")
+    found = cli(*words, "--json").json
+    assert [way["name"] for way in found["compared"]] == [
+        "this plan",
+        "one call per ticker per day (yahoo)",
+        "one call per ticker (yahoo)",
+        "polygon alone",
+        "yahoo alone",
+    ]
+    ours, by_day, by_ticker, *_ = found["compared"]
+    assert ours["calls"] == found["calls"] == SESSIONS
+    assert by_day["calls"] == found["cells"] > by_ticker["calls"] > ours["calls"]
+    assert sum(step["calls"] for step in found["timeline"]) == found["calls"]
+    said = cli(*words)
+    assert "one call per ticker (yahoo)" in said.out
+    assert "polygon grouped market 1d" in said.out
+
+
 def test_status_counts_what_is_stored(cli: Cli, fill: Fill, ticker: str) -> None:
     """By scope and by ticker; an unknown ticker is wrong input."""
     fill(ticker, start=START, end=END)

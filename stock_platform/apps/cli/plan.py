@@ -6,8 +6,10 @@ nothing is written: tickers nobody has stored yet get ids for the length of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from stock_platform.apps.cli.selection import (
     End,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from stock_platform.domain.planning import Plan, PlanAsset
+    from stock_platform.domain.planning.simulate import Way
     from stock_platform.pipeline.runtime import Platform
 
 ASSUMED_SYMBOLS = 8_000
@@ -42,13 +45,14 @@ class Forecast:
         plan: for those that need a call.
         assets: in the selection.
         assumed: whether the market's size is a guess.
-        finishes: the plan's expected end in seconds, by source.
+        ways: other ways to get the same cells, where they were asked for.
     """
 
     expected: int
     plan: Plan
     assets: int
     assumed: bool = False
+    ways: tuple[Way, ...] = ()
 
 
 def plan(
@@ -60,6 +64,17 @@ def plan(
     shards: Shards = None,
     tickers_file: TickersFile = None,
     retry_failed: RetryFailed = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Beside the ways of others: a call per ticker and day, a call per ticker, each "
+            "source alone.",
+        ),
+    ] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="When each source would make which calls.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show the calls a backfill would make, by source, and when it would end."""
@@ -72,13 +87,23 @@ def plan(
             platform.settings, scope=scope, tickers=tickers, tickers_file=tickers_file,
             shards=shards, start=start, end=end,
         )  # fmt: skip
-        made = forecast(platform, wanted, retry_failed=retry_failed)
+        made = forecast(platform, wanted, retry_failed=retry_failed, compared=compare)
+        schedule = steps(platform, made.plan) if timeline else []
         blind = made.assumed and not lists_the_market(platform)
     facts = describe(made, wanted)
     if json:
-        output.show_json(facts | {"tiles": made.plan.to_dict()["tiles"]})
+        more: dict[str, Any] = {"tiles": made.plan.to_dict()["tiles"]}
+        if compare:
+            more["compared"] = [asdict(way) for way in made.ways]
+        if timeline:
+            more["timeline"] = schedule
+        output.show_json(facts | more)
     else:
         _show(made, facts)
+        if made.ways:
+            _show_ways(made.ways)
+        if timeline:
+            _show_timeline(schedule)
     if blind:
         output.note(
             "a backfill needs a source that knows who is in the market: set POLYGON_API_KEY (free)"
@@ -96,9 +121,11 @@ def lists_the_market(platform: Platform) -> bool:
     )
 
 
-def forecast(platform: Platform, wanted: Selection, *, retry_failed: bool = False) -> Forecast:
+def forecast(
+    platform: Platform, wanted: Selection, *, retry_failed: bool = False, compared: bool = False
+) -> Forecast:
     """Plan what is missing of a selection. Raises InputError where nobody is selected."""
-    from stock_platform.domain.planning import plan as make
+    from stock_platform.domain.planning.simulate import compare
 
     assets, strangers = who(platform, wanted)
     grid = platform.cells(assets, wanted.sessions)
@@ -107,16 +134,16 @@ def forecast(platform: Platform, wanted: Selection, *, retry_failed: bool = Fals
         known: dict[int, PlanAsset] = {}
     else:
         known = platform.market.plan_assets(needed.assets[needed.assets >= 0])
-    sources = platform.capabilities
-    made = make(
-        needed,
-        known | strangers,
-        list(sources.values()),
-        {name: platform.quota.state(name, c.limits) for name, c in sources.items()},
-        today=platform.clock.now().date(),
-    )
+    made = platform.plan_of(needed, known | strangers)
+    ways: tuple[Way, ...] = ()
+    if compared:
+        terms = platform.terms()
+        ways = compare(
+            made, known | strangers, terms["sources"], terms["quotas"],
+            today=platform.clock.now().date(), latency=terms["latency"],
+        )  # fmt: skip
     assumed = wanted.scope is Scope.MARKET and bool(strangers)
-    return Forecast(len(grid), made, assets.height, assumed)
+    return Forecast(len(grid), made, assets.height, assumed, ways)
 
 
 def who(platform: Platform, wanted: Selection) -> tuple[pl.DataFrame, dict[int, PlanAsset]]:
@@ -233,3 +260,75 @@ def _show(made: Forecast, facts: dict[str, Any]) -> None:
             ["cells without a source", "assets", "why"],
             [[len(u.cells), len(u.cells.assets), u.reason] for u in found.uncovered],
         )
+
+
+TIMELINE_STEPS = 12
+"""Rows of a timeline."""
+
+BAR_WIDTH = 40
+
+
+def steps(platform: Platform, made: Plan) -> list[dict[str, Any]]:
+    """The plan's calls by source over time: equal spans, each with what is asked in it.
+
+    Of each: source, start and end (seconds from now), calls, first and last call in words.
+    """
+    from stock_platform.domain.planning.simulate import simulate
+
+    terms = platform.terms()
+    events = simulate(made, terms["sources"], terms["quotas"], latency=terms["latency"])
+    if not events:
+        return []
+    width = max(max(event.end for event in events) / TIMELINE_STEPS, 1e-9)
+    found: dict[tuple[int, str], list[Any]] = {}
+    for event in events:
+        step = min(int(event.start / width), TIMELINE_STEPS - 1)
+        found.setdefault((step, event.tile.source), []).append(event)
+    return [
+        {
+            "source": source,
+            "start": round(step * width, 1),
+            "end": round((step + 1) * width, 1),
+            "calls": len(inside),
+            "first": inside[0].tile.describe(),
+            "last": inside[-1].tile.describe(),
+        }
+        for (step, source), inside in sorted(found.items(), key=lambda item: item[0])
+    ]
+
+
+def _show_timeline(schedule: list[dict[str, Any]]) -> None:
+    from stock_platform.apps.cli import output
+
+    most = max((step["calls"] for step in schedule), default=1)
+    output.show_table(
+        ["from", "to", "source", "calls", "", "first call"],
+        [
+            [
+                output.duration(step["start"]),
+                output.duration(step["end"]),
+                step["source"],
+                step["calls"],
+                "#" * max(1, round(step["calls"] / most * BAR_WIDTH)),
+                step["first"],
+            ]
+            for step in schedule
+        ],
+    )
+
+
+def _show_ways(ways: tuple[Way, ...]) -> None:
+    from stock_platform.apps.cli import output
+
+    output.show_table(
+        ["way", "calls", "done in", "cells it cannot get"],
+        [
+            [
+                way.name,
+                way.calls,
+                "never" if way.finish_seconds is None else output.duration(way.finish_seconds),
+                way.uncovered_cells,
+            ]
+            for way in ways
+        ],
+    )
