@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from stock_platform.sandbox.vendors.alpaca import Alpaca
+from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
+from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 
-ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca())
+ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca(), Ecb(), BankOfCanada())

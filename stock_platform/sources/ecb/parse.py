@@ -5,8 +5,8 @@ Pure.
 
     <gesmes:Envelope> ... <Cube> <Cube time="2021-01-08"> <Cube currency="USD" rate="1.225"/>
 
-Newest day first as a rule. A currency that was not fixed on a day is absent from it. A document that
-declares types or entities is refused unread, so that none can be expanded.
+Newest day first as a rule. A currency that was not fixed on a day is absent from it. A document
+that declares types or entities is refused unread, so that none can be expanded.
 """
 
 from __future__ import annotations
