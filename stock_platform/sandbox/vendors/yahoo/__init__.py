@@ -1,6 +1,7 @@
-"""Yahoo Finance: the chart endpoint and what its users need to reach it.
+"""Yahoo Finance: chart, quotes, options, and what its users need to reach them.
 
-Belongs here: Yahoo's endpoints, limits and errors. Does not: the chart itself (``chart``).
+Belongs here: Yahoo's endpoints, limits and errors. Does not: the answers (``chart``,
+``quotes``, ``options``).
 
 Yahoo publishes no limits; 60 requests a minute and 2,000 an hour for an address are what its
 users report.
@@ -14,13 +15,22 @@ from typing import ClassVar
 
 from stock_platform.sandbox.config import Limit
 from stock_platform.sandbox.vendors.base import Answer, Call, Endpoint, Vendor, dump, endpoint
+from stock_platform.sandbox.vendors.yahoo import others
 from stock_platform.sandbox.vendors.yahoo.chart import HEADERS, JSON_TYPE, chart, failure
+from stock_platform.sandbox.vendors.yahoo.options import options
+from stock_platform.sandbox.vendors.yahoo.quotes import CRUMB, quote, summary, timeseries
 
 _COOKIE = "A3=d=AQABBsandbox&S=AQAAAsandbox; Max-Age=31557600; Path=/; HttpOnly"
 
 
+def _chart(call: Call) -> Answer:
+    """The chart of a share, or of a coin, a currency, an index, a future."""
+    instrument = others.find(call.market.others, call.path["symbol"])
+    return chart(call) if instrument is None else others.chart(call, instrument)
+
+
 def _crumb(_call: Call) -> Answer:
-    return Answer(b"sAnDb0xCrUm", content_type="text/plain;charset=utf-8", headers=HEADERS)
+    return Answer(CRUMB.encode(), content_type="text/plain;charset=utf-8", headers=HEADERS)
 
 
 def _cookie(_call: Call) -> Answer:
@@ -68,7 +78,13 @@ class Yahoo(Vendor):
 
 
 _ENDPOINTS = (
-    endpoint("chart", "/v8/finance/chart/{symbol}", chart),
+    endpoint("chart", "/v8/finance/chart/{symbol}", _chart),
     endpoint("getcrumb", "/v1/test/getcrumb", _crumb),
     endpoint("cookie", "/", _cookie),
+    endpoint("quote", "/v7/finance/quote", quote),
+    endpoint("options", "/v7/finance/options/{symbol}", options),
+    endpoint("quoteSummary", "/v10/finance/quoteSummary/{symbol}", summary),
+    endpoint(
+        "timeseries", "/ws/fundamentals-timeseries/v1/finance/timeseries/{symbol}", timeseries
+    ),
 )
