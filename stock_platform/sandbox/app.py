@@ -46,6 +46,7 @@ from stock_platform.sandbox.vendors import ALL
 from stock_platform.sandbox.vendors.base import Answer, Call, Endpoint, Vendor
 
 _LOG = logging.getLogger(__name__)
+_SECRET = ("apikey", "api_key", "token", "crumb")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class _Request:
     @property
     def tile(self) -> str:
         """What was asked, without keys: equal for equal questions."""
-        rest = sorted((k, v) for k, v in self.query.items() if k not in ("apiKey", "crumb"))
+        rest = sorted((k, v) for k, v in self.query.items() if k.lower() not in _SECRET)
         return f"{self.url_path}?{urlencode(rest)}" if rest else self.url_path
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from stock_platform.sandbox.vendors.alpaca import Alpaca
+from stock_platform.sandbox.vendors.alpha_vantage import AlphaVantage
 from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 
-ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca(), Ecb(), BankOfCanada())
+ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca(), Ecb(), BankOfCanada(), AlphaVantage())
