@@ -89,6 +89,8 @@ def spread(
     width = np.ptp(bridge)
     line = start + (end - start) * share
     path = line + bridge * ((high - low) / width if width else 0.0)
+    if high > low:  # what leaves the day's range is reflected into it
+        path = high - np.abs((path - low) % (2 * (high - low)) - (high - low))
     path = np.round(path, decimals).clip(low, high)
     path[0], path[-1] = start, end
     made = np.stack(

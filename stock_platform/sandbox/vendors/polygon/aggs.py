@@ -8,7 +8,8 @@ As recorded: a grouped bar's ``t`` is its session's close, a range's the start o
 ticker of that date; small issues lack ``vw`` and ``n``. ``adjusted`` is true unless asked,
 and means splits up to now. The free plan sees two years back, and a day once it is over in
 New York; a range is cut to what it may see (then ``DELAYED``), and refused when nothing is
-left. A day without bars is 200 with no ``results``.
+left. A day without bars is 200 with no ``results``. Coins (``X:BTCUSD``) and currencies
+(``C:EURUSD``) have UTC days.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from stock_platform.sandbox.faults import spoil
 from stock_platform.sandbox.market.asset import Asset, Floats, Spell
 from stock_platform.sandbox.market.intraday import Frame, join, minutes
+from stock_platform.sandbox.market.others import Instrument, Others
 from stock_platform.sandbox.market.timeline import Timeline
 from stock_platform.sandbox.vendors.base import Answer, Call, dump
 from stock_platform.sandbox.vendors.polygon.wire import (
@@ -42,6 +45,7 @@ from stock_platform.sandbox.vendors.polygon.wire import (
 
 MINUTES = {"minute": 1, "hour": 60}
 SPANS = (*MINUTES, "day", "week", "month", "quarter", "year")
+_MARKS = ("X:", "C:")
 _SMALL = 1_500
 
 
@@ -147,7 +151,8 @@ def range_(call: Call) -> Answer:
     if not len(page):
         return _no_bars(symbol, adjusted, status)
     columns, keep = _spoilt(frame.prices[:, page], frame.volume[page], call)
-    rows = _rows(columns, (frame.stamps[page][keep] * 1000).tolist(), None)
+    decimals = 8 if symbol[:2] in _MARKS else 4
+    rows = _rows(columns, (frame.stamps[page][keep] * 1000).tolist(), None, decimals)
     following = None
     if len(rest):
         stamp = int(frame.stamps[rest[0]]) * 1000
@@ -179,21 +184,49 @@ def _bars(
 ) -> Frame:
     """The bars of everything that carried the ticker in the range, in order."""
     time = call.market.time
-    low, high = time.index(asked.start), time.index(asked.end + timedelta(days=1))
-    frames = [
-        _spell_bars(call, asset, spell, (low, high), span, adjusted)
-        for asset in call.market.spelled(symbol, "polygon")
-        for spell in asset.spells
-        if spell.ticker.polygon == symbol
-    ]
-    frame = join(sorted((f for f in frames if len(f.stamps)), key=lambda f: int(f.stamps[0])))
-    frame = frame.grouped(_starts(frame.stamps, multiplier, span))
+    instrument = other(call.market.others, symbol)
+    if instrument is not None:
+        frame = _other_bars(call, instrument, asked, span)
+    else:
+        low, high = time.index(asked.start), time.index(asked.end + timedelta(days=1))
+        frames = [
+            _spell_bars(call, asset, spell, (low, high), span, adjusted)
+            for asset in call.market.spelled(symbol, "polygon")
+            for spell in asset.spells
+            if spell.ticker.polygon == symbol
+        ]
+        frame = join(sorted((f for f in frames if len(f.stamps)), key=lambda f: int(f.stamps[0])))
+    frame = frame.grouped(_starts(frame.stamps, multiplier, span, utc=instrument is not None))
     keep = np.ones(len(frame.stamps), dtype=bool)
     if asked.since is not None:
         keep &= frame.stamps * 1000 >= asked.since
     if asked.until is not None:
         keep &= frame.stamps * 1000 <= asked.until
     return Frame(frame.stamps[keep], frame.prices[:, keep], frame.volume[keep])
+
+
+def other(others: Others, ticker: str) -> Instrument | None:
+    """The coin or currency of Polygon's spelling; None for a share."""
+    mark, pair = ticker[:2], ticker[2:]
+    if mark == "C:" and len(pair) == 6:
+        return others.find(f"{pair[:3]}/{pair[3:]}")
+    if mark == "X:":
+        return next(
+            (found for end in (3, 4) if (found := others.find(f"{pair[:-end]}-{pair[-end:]}"))),
+            None,
+        )
+    return None
+
+
+def _other_bars(call: Call, instrument: Instrument, asked: _Range, unit: str) -> Frame:
+    """Days that are over, or minutes, of a coin or a currency; days are UTC's."""
+    others, symbol = call.market.others, instrument.symbol
+    bars = others.bars(symbol, asked.start, asked.end, now=call.now)
+    if unit in MINUTES:
+        return join([others.minutes(symbol, day, now=call.now) for day in bars["session"]])
+    prices = np.stack([bars[name].to_numpy() for name in ("open", "high", "low", "close")])
+    stamps = bars["session"].cast(pl.Datetime("us")).dt.epoch("s").to_numpy()
+    return Frame(stamps.astype(np.int64), prices, bars["volume"].to_numpy())
 
 
 def _spell_bars(
@@ -217,14 +250,16 @@ def _spell_bars(
     return Frame(np.array(days, dtype=np.int64), prices / factor, np.rint(volume * factor))
 
 
-def _starts(stamps: NDArray[np.int64], multiplier: int, span: str) -> NDArray[np.int64]:
-    """The start of each bar's span, epoch seconds; longer spans begin at New York midnight."""
+def _starts(
+    stamps: NDArray[np.int64], multiplier: int, span: str, *, utc: bool
+) -> NDArray[np.int64]:
+    """The start of each bar's span, epoch seconds; longer ones begin at local midnight."""
     if span in MINUTES:
         step = 60 * MINUTES[span] * multiplier
         return stamps // step * step
     if span == "day" and multiplier == 1:
         return stamps
-    days = ((stamps - 5 * 3600) // 86_400).astype("datetime64[D]")
+    days = ((stamps - (0 if utc else 5 * 3600)) // 86_400).astype("datetime64[D]")
     number = days.astype(np.int64)
     if span == "day":
         first = ((number - number[:1]) // multiplier * multiplier + number[:1]).astype(
@@ -237,6 +272,8 @@ def _starts(stamps: NDArray[np.int64], multiplier: int, span: str) -> NDArray[np
         size = {"month": 1, "quarter": 3, "year": 12}[span] * multiplier
         months = days.astype("datetime64[M]").astype(np.int64) // size * size
         first = months.astype("datetime64[M]").astype("datetime64[D]")
+    if utc:
+        return first.astype("datetime64[s]").astype(np.int64)
     unique, inverse = np.unique(first, return_inverse=True)
     made = np.array([Timeline.midnight(day) for day in unique.tolist()], dtype=np.int64)
     return made[inverse] if len(made) else stamps
@@ -255,19 +292,25 @@ def _spoilt(
     return {name: values[keep] for name, values in columns.items()}, keep
 
 
-def _rows(columns: dict[str, Floats], stamps: list[int], tickers: list[str] | None) -> list[str]:
+def _rows(
+    columns: dict[str, Floats], stamps: list[int], tickers: list[str] | None, decimals: int = 4
+) -> list[str]:
     """The rows as JSON texts."""
-    lists = [columns[name].tolist() for name in ("open", "high", "low", "close", "volume")]
+    names = ("open", "high", "low", "close", "volume")
     heads = [f'"T":"{t}",' for t in tickers] if tickers is not None else [""] * len(stamps)
     rows = []
-    for head, stamp, o, h, low, c, v in zip(heads, stamps, *lists, strict=True):
+    for head, stamp, *values in zip(
+        heads, stamps, *(columns[name].tolist() for name in names), strict=True
+    ):
+        v = values.pop()
+        o, h, low, c = (price_text(value, decimals) for value in values)
         extra, tail = "", ""
         if v >= _SMALL or not head:
-            extra = f',"vw":{price_text((h + low + c) / 3)}'
+            extra = f',"vw":{price_text(sum(values[1:]) / 3, decimals)}'
             tail = f',"n":{int(v / 110) + 1}'
         rows.append(
-            f'{{{head}"v":{volume_text(v)}{extra},"o":{price_text(o)},"c":{price_text(c)},'
-            f'"h":{price_text(h)},"l":{price_text(low)},"t":{stamp}{tail}}}'
+            f'{{{head}"v":{volume_text(v)}{extra},"o":{o},"c":{c},"h":{h},"l":{low},'
+            f'"t":{stamp}{tail}}}'
         )
     return rows
 

@@ -55,9 +55,9 @@ def volume_text(value: float) -> str:
     return f"{mantissa[0]}{tail}e+{len(digits) - 1:02d}"
 
 
-def price_text(value: float) -> str:
-    """At most four decimals, whole numbers without a point."""
-    rounded = round(value, 4)
+def price_text(value: float, decimals: int = 4) -> str:
+    """At most four decimals unless told, whole numbers without a point."""
+    rounded = round(value, decimals)
     return repr(int(rounded)) if rounded == int(rounded) else repr(rounded)
 
 

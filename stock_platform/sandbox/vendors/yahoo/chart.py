@@ -60,7 +60,7 @@ class Window:
 
 def chart(call: Call) -> Answer:
     """Answer one chart request."""
-    window = _window(call)
+    window = read_window(call)
     if isinstance(window, Answer):
         return window
     market, symbol = call.market, call.path["symbol"].upper()
@@ -72,7 +72,7 @@ def chart(call: Call) -> Answer:
         if asset.number % 4:
             return failure(404, "Not Found", "No data found, symbol may be delisted")
         body: dict[str, Any] = {"meta": meta.delisted(call, symbol, window)}
-        return _answer(body | {"indicators": {"quote": [{}], "adjclose": [{}]}}, 0)
+        return answer(body | {"indicators": {"quote": [{}], "adjclose": [{}]}}, 0)
     first = int(market.time.opens[asset.listed])
     if window.end <= first or window.start > call.now.timestamp():
         return failure(
@@ -84,7 +84,7 @@ def chart(call: Call) -> Answer:
     return _Chart(call, asset, history, window, started).answer()
 
 
-def _window(call: Call) -> Window | Answer:
+def read_window(call: Call) -> Window | Answer:
     """Read the query; the errors are Yahoo's."""
     query = call.query
     now = int(call.now.timestamp())
@@ -177,7 +177,7 @@ class _Chart:
             empty: dict[str, Any] = {"quote": [{}]}
             if not self._is_intraday:
                 empty["adjclose"] = [{}]
-            return _answer(result | {"indicators": empty}, 0)
+            return answer(result | {"indicators": empty}, 0)
         columns = {
             "close": frame.prices[3], "low": frame.prices[2], "volume": frame.volume,
             "open": frame.prices[0], "high": frame.prices[1],
@@ -188,15 +188,15 @@ class _Chart:
         if events:
             result["events"] = events
         quote = {
-            name: _integers(values) if name == "volume" else _floats(values)
+            name: integers(values) if name == "volume" else floats(values)
             for name, values in columns.items()
         }
         indicators: dict[str, Any] = {"quote": [quote]}
         if not self._is_intraday and self.call.query.get("includeAdjustedClose") != "false":
             adjusted = np.where(np.isnan(columns["close"]), np.nan, adjusted)
-            indicators["adjclose"] = [{"adjclose": _floats(adjusted)}]
+            indicators["adjclose"] = [{"adjclose": floats(adjusted)}]
         result["indicators"] = indicators
-        return _answer(result, int(np.count_nonzero(~np.isnan(columns["close"]))))
+        return answer(result, int(np.count_nonzero(~np.isnan(columns["close"]))))
 
     @property
     def _is_intraday(self) -> bool:
@@ -338,18 +338,21 @@ def _group_starts(time: Timeline, sessions: NDArray[np.int64], interval: str) ->
     return stamps[inverse]
 
 
-def _floats(values: Floats) -> list[float | None]:
+def floats(values: Floats) -> list[float | None]:
+    """As 32-bit floats widened, NaN as null."""
     made: list[float] = values.astype(np.float32).astype(np.float64).tolist()
     return [None if isnan(v) else v for v in made] if np.isnan(values).any() else list(made)
 
 
-def _integers(values: Floats) -> list[int | None]:
+def integers(values: Floats) -> list[int | None]:
+    """Whole numbers, NaN as null."""
     if np.isnan(values).any():
         return [None if isnan(v) else int(v) for v in values.tolist()]
     made: list[int | None] = values.astype(np.int64).tolist()
     return made
 
 
-def _answer(result: dict[str, Any], cells: int) -> Answer:
+def answer(result: dict[str, Any], cells: int) -> Answer:
+    """A good answer; ``cells`` is how many bars it carries."""
     body = {"chart": {"result": [result], "error": None}}
     return Answer(dump(body), 200, JSON_TYPE, HEADERS, cells)
