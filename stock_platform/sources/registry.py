@@ -6,13 +6,23 @@ Belongs here: one line a vendor. Does not: which of them are on (settings).
 from __future__ import annotations
 
 from stock_platform.domain.errors import InputError, one_of
-from stock_platform.sources import alpaca, alpha_vantage, bank_of_canada, ecb, files, polygon, yahoo
+from stock_platform.sources import (
+    alpaca,
+    alpha_vantage,
+    bank_of_canada,
+    ecb,
+    files,
+    polygon,
+    stooq,
+    yahoo,
+)
 from stock_platform.sources.base import Source
 from stock_platform.sources.spec import Setup, SourceSpec
 
 SOURCES: dict[str, SourceSpec] = {
     spec.capabilities.source: spec
     for spec in (
+        stooq.SPEC,
         alpha_vantage.SPEC,
         files.SPEC,
         alpaca.SPEC,
