@@ -13,55 +13,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 
-import numpy as np
 import polars as pl
 
 from stock_platform.sources.base import PARSED_DIVIDENDS, PARSED_SPLITS
+from stock_platform.sources.money import Money
 from stock_platform.sources.payload import instant, number, rejected_row
 
-MINOR_UNITS = {
-    "GBp": "GBP",
-    "GBX": "GBP",
-    "ILA": "ILS",
-    "ZAc": "ZAR",
-    "ZAC": "ZAR",
-}
 DECIMALS = 6
 
 SessionOf = Callable[[datetime], date]
 Rejected = list[dict[str, object]]
-
-
-@dataclass(frozen=True)
-class Money:
-    """A currency and how many of the vendor's units make one of it."""
-
-    currency: str | None
-    units: int = 1
-
-    @classmethod
-    def of(cls, name: object) -> Money:
-        """The money a vendor's currency code stands for; pence and the like become pounds."""
-        if not isinstance(name, str) or not name:
-            return cls(None)
-        if name in MINOR_UNITS:
-            return cls(MINOR_UNITS[name], 100)
-        return cls(name)
-
-    def price(self, value: float | None) -> float | None:
-        """A price in the major unit. float32 noise is removed before dividing, not after."""
-        if value is None or self.units == 1:
-            return value
-        return round(without_float32_noise(value) / self.units, 10)
-
-
-def without_float32_noise(value: float) -> float:
-    """The shortest number that is the same float32; other numbers stay as they are."""
-    single = np.float32(value)
-    return float(str(single)) if float(single) == value else value
 
 
 def read_splits(

@@ -28,6 +28,7 @@ import polars as pl
 from stock_platform.domain.bars import PARSED_BARS, PRICE_COLUMNS, Interval, conform
 from stock_platform.domain.errors import InputError, Malformed, NoData, UnknownSymbol
 from stock_platform.domain.symbols import from_vendor
+from stock_platform.sources.money import Money
 from stock_platform.sources.payload import (
     as_list,
     as_mapping,
@@ -39,7 +40,7 @@ from stock_platform.sources.payload import (
 )
 from stock_platform.sources.yahoo.config import NAME
 from stock_platform.sources.yahoo.envelope import check_text, result_of
-from stock_platform.sources.yahoo.events import Money, read_dividends, read_splits
+from stock_platform.sources.yahoo.events import read_dividends, read_splits
 from stock_platform.sources.yahoo.place import Place, read_stamp
 
 QUOTE = (*PRICE_COLUMNS, "volume")
