@@ -59,6 +59,7 @@ class Endpoint:
         asset_classes: asset classes it serves.
         basis: what its prices are adjusted for.
         depth_days: calendar days of history it reaches back from today; None is all.
+        since: the first day it has anything of, where history begins on a fixed date.
         max_sessions: sessions a row call can span; None is unlimited.
         max_symbols: symbols a block call can name.
         bars_a_request: bars that one HTTP request of a call brings at the most, where longer
@@ -77,6 +78,7 @@ class Endpoint:
     asset_classes: tuple[AssetClass, ...]
     basis: Basis
     depth_days: int | None = None
+    since: date | None = None
     max_sessions: int | None = None
     max_symbols: int = 1
     bars_a_request: int | None = None

@@ -16,7 +16,7 @@ How it keeps the promises:
 * A source that is out of quota for long, or whose circuit opens (domain/health.py), is left
   out until its time is up, and all that is queued is planned again on the others. Then it is
   asked once more, and the plan made anew with it. Cells that only it has wait for it while
-  others work, and for ``patience`` beyond that.
+  others work, and beyond that for ``patience``, or ``max_wait`` where it is the quota.
 
 One file above the usual length: what becomes of a cell is decided by these methods
 together, and splitting them would hide that every cell ends in exactly one of them.
@@ -104,6 +104,7 @@ class FetchStream:
         retry_failed_after: timedelta = timedelta(hours=24),
         router: Router | None = None,
         patience: timedelta = PATIENCE,
+        max_wait: timedelta = timedelta(0),
         progress: ProgressCallback | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> None:
@@ -120,6 +121,7 @@ class FetchStream:
         self._pause = pause or threading.Event().wait
         self._router = router or Router(MemoryBook())
         self._patience = patience
+        self._max_wait = max_wait
         self._lanes = Lanes(self._call, lambda s: sources[s].capabilities.concurrency)
         self._returned: list[tuple[CellGrid, Exclusions, Verdict | None]] = []
         self._parked: list[tuple[CellGrid, Exclusions, Verdict]] = []
@@ -239,9 +241,12 @@ class FetchStream:
 
     def _worth_waiting(self) -> bool:
         """Whether a source that parked cells wait for may be asked again soon."""
-        limit = self._market.wall.now() + self._patience
-        times = [lane.reopens for _, lane in self._lanes.shut() if lane.reopens is not None]
-        return not times or min(times) <= limit
+        now, soon = self._market.wall.now(), []
+        for _, lane in self._lanes.shut():
+            if lane.closed is not None and lane.reopens is not None:
+                limited = lane.closed.status is CellStatus.WAITING
+                soon.append(lane.reopens <= now + (self._max_wait if limited else self._patience))
+        return not soon or any(soon)
 
     def _leave_to_others(self) -> FetchBatch:
         """Give up on calls that another run has been making for too long."""

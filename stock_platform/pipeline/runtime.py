@@ -214,6 +214,7 @@ class Platform:
             retry_failed_after=timedelta(hours=self.settings.retry_failed_hours),
             router=self.router,
             patience=timedelta(seconds=self.settings.patience_seconds),
+            max_wait=timedelta(seconds=self.settings.max_wait_seconds),
             progress=progress,
             pause=pause,
         )

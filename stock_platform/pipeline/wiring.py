@@ -18,6 +18,9 @@ from stock_platform.sources.quota import Quota
 from stock_platform.sources.registry import SOURCES, build, spec_of
 from stock_platform.sources.spec import Setup
 
+MAX_PAUSE = 5.0
+"""Seconds that a fetch waits after a refusal before it goes on with other sources."""
+
 
 def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
     """The capabilities under a clock that runs ``rate`` times as fast (a sandbox's)."""
@@ -50,15 +53,19 @@ def build_sources(settings: Settings, quota: Quota, clock: Clock) -> dict[str, S
         InputError: as ``chosen``, or a source's own settings are not allowed.
     """
     built = {
-        name: build_source(name, settings, quota, clock)
+        name: build_source(name, settings, quota, clock, max_pause=MAX_PAUSE)
         for name in chosen(settings)
         if lacks(name, settings) is None
     }
     return dict(sorted(built.items(), key=lambda item: item[1].capabilities.preference))
 
 
-def build_source(name: str, settings: Settings, quota: Quota, clock: Clock) -> Source:
+def build_source(
+    name: str, settings: Settings, quota: Quota, clock: Clock, *, max_pause: float | None = None
+) -> Source:
     """One source by name, whether it is switched on or not.
+
+    ``max_pause`` is the longest wait after a refusal; None waits as long as for the quota.
 
     Raises:
         InputError: an unknown source; or it lacks something, named by its variable.
@@ -79,6 +86,7 @@ def build_source(name: str, settings: Settings, quota: Quota, clock: Clock) -> S
                 user_agent=settings.user_agent,
                 cache_dir=settings.cache_dir,
                 max_wait=settings.max_wait_seconds,
+                max_pause=max_pause,
             ),
             options=settings.source_options(name),
         )

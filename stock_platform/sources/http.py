@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import httpx
 import stamina
@@ -58,6 +58,17 @@ SERVER_ERROR = 500
 Reader = Callable[[Response], T]
 
 
+class Gate(Protocol):
+    """Asked before every request whether it may be made (robots.txt)."""
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """Limits besides the source's own."""
+
+    def allow(self, path: str, call: Call | None = None) -> None:
+        """Raise a SourceError if not; ``call`` counts the requests it takes to know."""
+
+
 class HttpClient:
     """One source's way to its vendor. Safe to use from several threads at once.
 
@@ -73,6 +84,9 @@ class HttpClient:
             What such a server says may change under the same address, so its answers are
             used again without asking only if they came with an ETag or a date.
         account: the name its calls are counted under; default its own.
+
+    Attributes:
+        gate: asked before every request, where there is one.
     """
 
     def __init__(
@@ -88,6 +102,7 @@ class HttpClient:
         stand_in: bool = False,
         account: str | None = None,
     ) -> None:
+        self.gate: Gate | None = None
         self.stand_in = stand_in
         self.account = account or source
         self.source = source
@@ -100,9 +115,12 @@ class HttpClient:
         folder = options.cache_dir
         self.cache = HttpCache(folder / f"{source}.sqlite3" if folder is not None else None)
 
-    def call(self) -> Call:
-        """A call: one request or several pages, counted together. Use as a context manager."""
-        return Call(self)
+    def call(self, *, gated: bool = True) -> Call:
+        """A call: one request or several pages, counted together. Use as a context manager.
+
+        ``gated`` False asks no gate: the gate's own requests.
+        """
+        return Call(self, self.gate if gated else None)
 
     def close(self) -> None:
         """Close connections and the cache."""
@@ -124,8 +142,9 @@ class HttpClient:
 class Call:
     """The requests of one tile, counted; errors that leave it carry the count."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: HttpClient, gate: Gate | None = None) -> None:
         self._http = http
+        self._gate = gate
         self.requests = 0
         self.rate_limited = 0
         self.http_status: int | None = None
@@ -146,6 +165,12 @@ class Call:
             error.rate_limited = self.rate_limited
             error.detail = self._http.secrets.redact(error.detail)
             error.args = tuple(self._http.secrets.redact(str(arg)) for arg in error.args)
+
+    def count(self, other: Call) -> None:
+        """Count the requests of another call as this one's."""
+        self.requests += other.requests
+        self.rate_limited += other.rate_limited
+        self.seconds += other.seconds
 
     def stamp(self, answer: A) -> A:
         """``answer`` with what this call counted."""
@@ -191,6 +216,8 @@ class Call:
             except SourceError:  # kept by an earlier version that read it otherwise
                 self._http.cache.drop(address)
                 kept = None
+        if self._gate is not None:
+            self._gate.allow(path + ("?" + str(httpx.QueryParams(params)) if params else ""), self)
         conditions = _conditions(kept)
         for attempt in stamina.retry_context(
             on=Unavailable,
@@ -249,7 +276,7 @@ class Call:
                 if pause is None:
                     pause = http.backoff_seconds * 2 ** (strikes - 1)
                 pause = http.hold(pause)
-                if strikes >= STRIKES or pause > http.options.max_wait:
+                if strikes >= STRIKES or pause > http.options.longest_pause:
                     raise RateLimited(http.source, refusal.detail, pause) from None
                 logger.info("%s: too many calls, holding for %.1f s", http.source, pause)
                 continue
@@ -259,7 +286,12 @@ class Call:
 
     def _granted(self, path: str, params: Parameters, conditions: Mapping[str, str]) -> Response:
         http = self._http
-        grant = http.quota.acquire(http.account, http.limits, http.options.max_wait)
+        limits = (*http.limits, *self._gate.limits) if self._gate is not None else http.limits
+        if http.options.max_pause is not None:
+            held = http.quota.state(http.account, ()).blocked_seconds
+            if held > http.options.longest_pause:
+                raise RateLimited(http.source, f"held after a refusal, for {held:.0f} s", held)
+        grant = http.quota.acquire(http.account, limits, http.options.max_wait)
         self.requests += 1
         started = time.monotonic()
         try:

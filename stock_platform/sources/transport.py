@@ -45,6 +45,8 @@ class HttpOptions:
         accept: the Accept header.
         cache_dir: folder of the disk cache, a file a source; None keeps it in memory.
         max_wait: the longest wait for the quota, in seconds; beyond it RateLimited.
+        max_pause: the longest wait after a refusal (429, Retry-After); None is max_wait. A
+            fetch that has other sources goes on with those instead.
         connect_timeout, read_timeout, total_timeout: seconds; the total must stay below
             quota.HOLD_SECONDS.
         attempts: tries of one request whose failure is transient, the first included.
@@ -59,6 +61,7 @@ class HttpOptions:
     accept: str = "application/json"
     cache_dir: Path | None = None
     max_wait: float = 90.0
+    max_pause: float | None = None
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     total_timeout: float = 90.0
@@ -68,6 +71,12 @@ class HttpOptions:
     connections: int = 8
     transport: httpx.BaseTransport | None = None
     wall: Callable[[], float] = time.time
+
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds to wait at the most after a refusal."""
+        return self.max_wait if self.max_pause is None else min(self.max_pause, self.max_wait)
 
 
 @dataclass(frozen=True)

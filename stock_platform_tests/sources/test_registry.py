@@ -50,7 +50,7 @@ def test_capabilities_are_consistent(name: str) -> None:
 
 def test_an_unknown_source_is_named() -> None:
     """With those there are."""
-    with pytest.raises(InputError, match="source: 'yahu' is not allowed; use one of files"):
+    with pytest.raises(InputError, match="source: 'yahu' is not allowed; use one of"):
         spec_of("yahu")
 
 

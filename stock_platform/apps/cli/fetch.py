@@ -7,6 +7,7 @@ reading answers (sources/).
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -167,21 +168,37 @@ def ask_bars(
     found = Found()
     for endpoint, parts in joined(calls):
         answers: list[Answer] = []
-        began, tile = datetime.now(UTC), parts[0]
-        try:
-            for tile in parts:
+        made: list[Tile] = []
+        waiting = deque(parts)
+        began = datetime.now(UTC)
+        while waiting:
+            tile = waiting.popleft()
+            try:
                 answers.append(asked.fetch(tile))
-        except SourceError as error:
-            found.errors.append(error)
-            found.calls.append(refusal_record(endpoint.name, tile.describe(), error, began))
+                made.append(tile)
+            except SourceError as error:
+                found.errors.append(error)
+                found.calls.append(refusal_record(endpoint.name, tile.describe(), error, began))
+                rest = without_unknown(tile, error)
+                if rest is None:
+                    answers.clear()  # half a range is not an answer
+                    break
+                waiting.appendleft(rest)
+        if not answers:
             continue
         found.calls += [
             call_record(source, endpoint.name, tile.describe(), answer, began)
-            for tile, answer in zip(parts, answers, strict=True)
+            for tile, answer in zip(made, answers, strict=True)
         ]
         found.frames.append(bars(answers, endpoint, source, interval, first, last))
         found.remarks += remarks(answers, endpoint)
     return found
+
+
+def without_unknown(tile: Tile, error: SourceError) -> Tile | None:
+    """A block without the symbol that the source does not know; None if nothing is left."""
+    members = tuple(m for m in tile.members if m[1] != getattr(error, "symbol", None))
+    return replace(tile, members=members) if 0 < len(members) < len(tile.members) else None
 
 
 def joined(calls: list[tuple[Endpoint, list[Tile]]]) -> Iterator[tuple[Endpoint, list[Tile]]]:

@@ -235,10 +235,17 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "covers": covers[endpoint.shape],
         "intervals": [str(i) for i in endpoint.intervals],
         "asset_classes": [str(c) for c in endpoint.asset_classes],
-        "history": "all" if days is None else f"{days + 1:,} days",
+        "history": history(endpoint),
         "depth_days": days,
         "basis": str(endpoint.basis),
     }
+
+
+def history(endpoint: Endpoint) -> str:
+    """``all``, ``731 days``, ``since 2016-01-01``."""
+    if endpoint.depth_days is not None:
+        return f"{endpoint.depth_days + 1:,} days"
+    return f"since {endpoint.since}" if endpoint.since else "all"
 
 
 def quota(platform: Platform, capabilities: Capabilities) -> dict[str, Any]:

@@ -162,6 +162,9 @@ def _reach(
     if endpoint.depth_days is not None:
         oldest = np.datetime64(today - timedelta(days=endpoint.depth_days), "D")
         first[:] = np.searchsorted(grid.sessions, oldest)
+    if endpoint.since is not None:
+        begun = np.searchsorted(grid.sessions, np.datetime64(endpoint.since, "D"))
+        first = np.maximum(first, begun)
     window_stop = None
     if endpoint.shape is not TileShape.COLUMN and endpoint.max_sessions is not None:
         window_stop = np.stack(
@@ -289,16 +292,18 @@ class _Reasons:
             return f"unknown to {names} {ended}"
         depths: dict[str, tuple[int, str]] = {}
         for source, endpoint in seeing:
-            depth = self._depth(endpoint)
+            depth = self._depth(endpoint, self.today)
             if depth[0] > depths.get(source.source, (-1, ""))[0]:
                 depths[source.source] = depth
         told = _joined(f"{name} reaches ({depths[name][1]})" for name in depths)
         return f"older than {told} {ended}"
 
     @staticmethod
-    def _depth(endpoint: Endpoint) -> tuple[int, str]:
+    def _depth(endpoint: Endpoint, today: date) -> tuple[int, str]:
         if endpoint.depth_days is not None:
             return endpoint.depth_days, f"{endpoint.depth_days} days"
+        if endpoint.since is not None:
+            return (today - endpoint.since).days, f"to {endpoint.since}"
         return endpoint.max_sessions or 0, f"{endpoint.max_sessions} sessions"
 
 

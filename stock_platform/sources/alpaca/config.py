@@ -21,7 +21,7 @@ Not here: ``/v2/assets`` (the directory) is on the trading host, paper and live 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from stock_platform.domain.bars import Basis, Interval
 from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
@@ -35,8 +35,7 @@ KEYS_AT = "https://alpaca.markets (free)"
 
 BARS_A_REQUEST = 10_000
 MOST_SYMBOLS = 100
-DEPTH_DAYS = 3_977
-"""From 2016-01-01 to November 2026."""
+SINCE = date(2016, 1, 1)
 
 DELAY = timedelta(minutes=16)
 """How old bars of the tape must be on the free plan: 15 minutes, and one for clocks that differ."""
@@ -47,7 +46,7 @@ BARS = Endpoint(
     intervals=tuple(Interval),
     asset_classes=(AssetClass.STOCK, AssetClass.ETF),
     basis=Basis.AS_TRADED,
-    depth_days=DEPTH_DAYS,
+    since=SINCE,
     max_symbols=MOST_SYMBOLS,
     bars_a_request=BARS_A_REQUEST,
     complete=False,

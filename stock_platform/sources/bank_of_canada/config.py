@@ -16,6 +16,8 @@ silence settles nothing: ``complete`` is False.
 
 from __future__ import annotations
 
+from datetime import date
+
 from stock_platform.domain.bars import Basis, Interval
 from stock_platform.domain.capabilities import Capabilities, Endpoint, Limit, TileShape
 from stock_platform.domain.symbols import AssetClass
@@ -23,8 +25,7 @@ from stock_platform.domain.symbols import AssetClass
 NAME = "bank_of_canada"
 BASE_URL = "https://www.bankofcanada.ca"
 
-DEPTH_DAYS = 3_609
-"""From 2017-01-03 to November 2026."""
+SINCE = date(2017, 1, 3)
 
 OBSERVATIONS = Endpoint(
     name="observations",
@@ -32,7 +33,7 @@ OBSERVATIONS = Endpoint(
     intervals=(Interval.DAY,),
     asset_classes=(AssetClass.FX,),
     basis=Basis.AS_TRADED,
-    depth_days=DEPTH_DAYS,
+    since=SINCE,
     complete=False,
 )
 
