@@ -8,6 +8,15 @@ from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.polygon import Polygon
+from stock_platform.sandbox.vendors.stooq import Stooq
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 
-ALL: tuple[Vendor, ...] = (Yahoo(), Polygon(), Alpaca(), Ecb(), BankOfCanada(), AlphaVantage())
+ALL: tuple[Vendor, ...] = (
+    Yahoo(),
+    Polygon(),
+    Alpaca(),
+    Ecb(),
+    BankOfCanada(),
+    AlphaVantage(),
+    Stooq(),
+)
