@@ -29,6 +29,7 @@ from stock_platform.sources.base import FEED_SCHEMAS, Facts, Question
 from stock_platform.sources.quota import MemoryQuota
 from stock_platform.sources.registry import SOURCES, build
 from stock_platform.sources.spec import Setup
+from stock_platform.sources.transport import HttpOptions
 from stock_platform_tests.sources.conformance import HTML, SourceConformance
 from stock_platform_tests.sources.vendors import (
     KEY,
@@ -413,6 +414,29 @@ def test_too_fast_is_not_the_day() -> None:
         answer = source_of("alpha_vantage", vendor, time=time).fetch(WEEK)
         assert answer.bars.height == 5
         assert time.slept == [waited]
+
+
+@pytest.mark.parametrize(
+    ("notice", "seconds"),
+    [
+        ("You have reached the 25 requests/day limit for your free API key. Get premium", 25200),
+        ("Please contact premium@alphavantage.co for a higher API call volume.", 60),
+        ("You have exceeded the rate limit per minute for your plan", 60),
+        ("Your API rate limit was reached", 60),
+    ],
+)
+def test_refusals_in_other_words(notice: str, seconds: float) -> None:
+    """Of other years and plans; the word premium in them is an offer, not the reason."""
+    options = HttpOptions(max_wait=1.0)
+    source = source_of(
+        "alpha_vantage",
+        Vendor([as_json({"Information": notice})]),
+        now=datetime(2024, 3, 8, 22, tzinfo=UTC),
+        http=options,
+    )
+    with pytest.raises(RateLimited) as caught:
+        source.fetch(WEEK)
+    assert caught.value.retry_after == pytest.approx(seconds)
 
 
 QUOTE = {

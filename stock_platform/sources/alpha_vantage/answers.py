@@ -40,7 +40,8 @@ COMPLAINTS = ("Error Message", "Information", "Note")
 ONE_MINUTE = 60.0
 _ECHOED_KEY = re.compile(r"(api ?key as:? )\S+", re.IGNORECASE)
 _TOO_FAST = ("per second", "sparingly", "burst")
-_TOO_MANY_A_MINUTE = ("per minute", "call frequency", "call volume", "calls a minute")
+_TOO_MANY_A_MINUTE = ("per minute", "/minute", "call frequency", "call volume")
+_TOO_MANY_A_DAY = ("per day", "/day", "daily rate limit", "daily limit", "daily quota")
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ def _error_of(sentence: str, asked: Asked) -> SourceError:
         return RateLimited(NAME, f"too many calls: {said}")
     if any(words in low for words in _TOO_MANY_A_MINUTE):
         return RateLimited(NAME, f"too many calls: {said}", ONE_MINUTE * asked.pace)
-    if "per day" in low or "daily rate limit" in low or "daily limit" in low:
+    if any(words in low for words in _TOO_MANY_A_DAY):
         return RateLimited(NAME, f"too many calls: {said}", until_midnight(asked))
+    if "rate limit" in low:
+        return RateLimited(NAME, f"too many calls: {said}", ONE_MINUTE * asked.pace)
     if "premium" in low or "subscri" in low or "entitle" in low:
         return NotEntitled(NAME, f"not in this plan: {said}")
     if "apikey" in low or "api key" in low or "demo" in low:
