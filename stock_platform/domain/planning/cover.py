@@ -34,7 +34,7 @@ import numpy.typing as npt
 from stock_platform.domain.cells import Mask
 from stock_platform.domain.planning.hull import Corner, Graph
 from stock_platform.domain.planning.reach import Indexes
-from stock_platform.domain.planning.schedule import Counts, Demand, Pace, relaxed
+from stock_platform.domain.planning.schedule import WORTH_SHARE, Counts, Demand, Pace, relaxed
 
 MOST_FOLDS = 12
 """With so many kinds of rows, or of columns, every combination is looked at."""
@@ -279,12 +279,10 @@ class Choice:
     Attributes:
         columns: bool, over the block's columns.
         calls: of the rows and columns, by bit set of sources.
-        deadline: the finish aimed at, tolerance included.
     """
 
     columns: Mask
     calls: Counter[int]
-    deadline: float
 
 
 def choose(block: Block, base: Mapping[int, int], by: Sequence[Pace]) -> Choice:
@@ -294,7 +292,7 @@ def choose(block: Block, base: Mapping[int, int], by: Sequence[Pace]) -> Choice:
     """
     found = candidates(block, base, by)
     judgements = [judged(covers, block, base) for covers in found]
-    deadline = relaxed(min(demand.earliest(by) for demand, _ in judgements))
+    deadline = relaxed(min(demand.earliest(by) for demand, _ in judgements), WORTH_SHARE)
     best: tuple[int, float, float, int, int] | None = None
     for which, (demand, total) in enumerate(judgements):
         good = np.flatnonzero(demand.feasible(by, deadline))
@@ -314,7 +312,7 @@ def choose(block: Block, base: Mapping[int, int], by: Sequence[Pace]) -> Choice:
     for members, taken in zip(block.columns, covers.columns(k).tolist(), strict=True):
         chosen[members] = taken
     standing = {bits: int(counts[k]) for bits, counts in covers.calls(block).items()}
-    return Choice(chosen, Counter(standing), deadline)
+    return Choice(chosen, Counter(standing))
 
 
 def _best_liked(bits: int, by: Sequence[Pace]) -> int:

@@ -56,10 +56,9 @@ class Draft:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Column calls (families x sessions) and the deadline they were chosen for, if any."""
+    """Column calls (families x sessions)."""
 
     columns: Mask
-    deadline: float | None
 
     def over(self, field: Field) -> Mask:
         """The needed cells that column calls get."""
@@ -113,7 +112,7 @@ class Problem:
         column_only = field.need & (position < field.row_first[:, None])
         for family in range(len(field.families)):
             columns[family] = column_only[field.family == family].any(axis=0)
-        rest = field.need & ~Chosen(columns, None).over(field)
+        rest = field.need & ~Chosen(columns).over(field)
         # Assets with a cell that no column call reaches are called anyway, and then a row
         # call brings the others of theirs too.
         reached = np.vstack([b > 0 for b in [*bits, np.zeros(len(position), dtype=np.int64)]])
@@ -148,7 +147,6 @@ class Problem:
         # One family at a time, the others standing at their last choice (at first: the
         # fewer of all rows and all columns).
         standing = [_simplest(block) for _, _, block in blocks]
-        deadline: float | None = None
         for _ in range(min(len(blocks), 2)):
             for index, (family, sessions, block) in enumerate(blocks):
                 base = fixed.copy()
@@ -158,8 +156,7 @@ class Problem:
                 choice = choose(block, base, self.by)
                 columns[family, sessions] = choice.columns
                 standing[index] = choice.calls
-                deadline = choice.deadline
-        return Chosen(columns, deadline)
+        return Chosen(columns)
 
     def _tiles(self, chosen: Chosen, interval: Interval) -> Draft:
         field = self.field
@@ -182,7 +179,7 @@ class Problem:
         doubt = {r.source for r in field.rows if not r.endpoint.complete}
         liking = tuple(n + DOUBT * (s in doubt) for s, n in enumerate(liking))
         groups += [Group(cost, liking, len(listed)) for cost, listed in members.items()]
-        taken = self._share(groups, chosen.deadline)
+        taken = self._share(groups)
         columns: list[tuple[int, int, int]] = []
         for index, listed in enumerate(calls.values()):
             columns += [(s, f, j) for s, (f, j) in _dealt(listed, taken[index])]
@@ -191,15 +188,10 @@ class Problem:
             rows += _dealt(members_of, taken[index])
         return Draft(self._ordered(columns, rows, rest, interval), by_column)
 
-    def _share(self, groups: Sequence[Group], deadline: float | None) -> Counts:
-        if deadline is not None:
-            taken = share(groups, self.by, deadline)
-            if taken is not None:
-                return taken
-        first = earliest(
-            self.by, lambda at: share(groups, self.by, at) is not None, low=deadline or 0.0
-        )
-        taken = share(groups, self.by, relaxed(first) if deadline is None else first)
+    def _share(self, groups: Sequence[Group]) -> Counts:
+        """The calls of the chosen cover, shared so that they are done earliest."""
+        first = earliest(self.by, lambda at: share(groups, self.by, at) is not None)
+        taken = share(groups, self.by, relaxed(first))
         if taken is None:
             raise AssertionError("a plan was promised by a deadline and is not to be had")
         return taken

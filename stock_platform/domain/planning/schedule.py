@@ -27,7 +27,10 @@ LEAST_HEALTH = 0.02
 """A source is never taken for worse than this: one call in fifty succeeds."""
 TOLERANCE_SECONDS = 2.0
 TOLERANCE_SHARE = 0.02
-"""Plans that finish this close together count as equally early: then fewer calls win."""
+"""Schedules of one cover that finish this close together count as equally early: then
+preference decides."""
+WORTH_SHARE = 0.065
+"""A cover may finish so much later than the earliest if it makes fewer calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +165,9 @@ def earliest(by: Sequence[Pace], possible: Callable[[float], bool], low: float =
     return float(moments[left])
 
 
-def relaxed(deadline: float) -> float:
+def relaxed(deadline: float, by: float = TOLERANCE_SHARE) -> float:
     """The latest finish that counts as equally early."""
-    return max(deadline + TOLERANCE_SECONDS, deadline * (1 + TOLERANCE_SHARE))
+    return max(deadline + TOLERANCE_SECONDS, deadline * (1 + by))
 
 
 @dataclass(frozen=True)
