@@ -15,6 +15,7 @@ from stock_platform.domain.errors import InputError, one_of
 from stock_platform.sources.base import Answer, Facts, Question, Source
 from stock_platform.sources.http import HttpClient
 from stock_platform.sources.quota import Quota
+from stock_platform.sources.robots import RobotsGate
 from stock_platform.sources.transport import HttpOptions, Secrets
 
 
@@ -41,14 +42,20 @@ class Setup:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def http_client(
-        self, base_url: str, secrets: Secrets | None = None, *, accept: str = "application/json"
+        self,
+        base_url: str,
+        secrets: Secrets | None = None,
+        *,
+        accept: str = "application/json",
+        robots: bool = False,
     ) -> HttpClient:
         """The source's way to its vendor, whose own address is ``base_url``.
 
-        ``accept`` is the Accept header: what kind of answer is asked for.
+        ``accept`` is the Accept header: what kind of answer is asked for. ``robots`` is for
+        sources that read web pages: they ask the site's robots.txt first.
         """
         address = (self.base_url or base_url).rstrip("/")
-        return HttpClient(
+        client = HttpClient(
             self.capabilities.source,
             address,
             quota=self.quota,
@@ -59,6 +66,9 @@ class Setup:
             stand_in=address != base_url.rstrip("/"),
             account=self.capabilities.account,
         )
+        if robots:
+            client.gate = RobotsGate(client)
+        return client
 
     def key(self, variable: str | None = None) -> str | None:
         """The value of a key variable (``needs_key`` unless named), or None."""
