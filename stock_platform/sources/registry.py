@@ -16,6 +16,7 @@ from stock_platform.sources import (
     polygon,
     stooq,
     yahoo,
+    yfinance_library,
 )
 from stock_platform.sources.base import Source
 from stock_platform.sources.spec import Setup, SourceSpec
@@ -32,6 +33,7 @@ SOURCES: dict[str, SourceSpec] = {
         ecb.SPEC,
         polygon.SPEC,
         yahoo.SPEC,
+        yfinance_library.SPEC,
     )
 }
 
