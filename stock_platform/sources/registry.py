@@ -13,6 +13,7 @@ from stock_platform.sources import (
     crypto_exchanges,
     ecb,
     files,
+    nasdaqtrader,
     polygon,
     stooq,
     yahoo,
@@ -34,6 +35,7 @@ SOURCES: dict[str, SourceSpec] = {
         polygon.SPEC,
         yahoo.SPEC,
         yfinance_library.SPEC,
+        nasdaqtrader.SPEC,
     )
 }
 
