@@ -13,6 +13,7 @@ from stock_platform.sources import (
     crypto_exchanges,
     ecb,
     files,
+    nasdaq_screener,
     nasdaqtrader,
     polygon,
     stooq,
@@ -36,6 +37,7 @@ SOURCES: dict[str, SourceSpec] = {
         yahoo.SPEC,
         yfinance_library.SPEC,
         nasdaqtrader.SPEC,
+        nasdaq_screener.SPEC,
     )
 }
 
