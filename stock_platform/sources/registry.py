@@ -16,6 +16,7 @@ from stock_platform.sources import (
     nasdaq_screener,
     nasdaqtrader,
     polygon,
+    sec,
     stooq,
     yahoo,
     yfinance_library,
@@ -38,6 +39,7 @@ SOURCES: dict[str, SourceSpec] = {
         yfinance_library.SPEC,
         nasdaqtrader.SPEC,
         nasdaq_screener.SPEC,
+        sec.SPEC,
     )
 }
 
