@@ -13,6 +13,7 @@ from stock_platform.sources import (
     crypto_exchanges,
     ecb,
     files,
+    financedatabase,
     nasdaq_screener,
     nasdaqtrader,
     polygon,
@@ -40,6 +41,7 @@ SOURCES: dict[str, SourceSpec] = {
         nasdaqtrader.SPEC,
         nasdaq_screener.SPEC,
         sec.SPEC,
+        financedatabase.SPEC,
     )
 }
 
