@@ -6,6 +6,7 @@ from stock_platform.sandbox.vendors.alpaca import Alpaca
 from stock_platform.sandbox.vendors.alpha_vantage import AlphaVantage
 from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
+from stock_platform.sandbox.vendors.binance import Binance
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.stooq import Stooq
@@ -17,6 +18,7 @@ ALL: tuple[Vendor, ...] = (
     Alpaca(),
     Ecb(),
     BankOfCanada(),
+    Binance(),
     AlphaVantage(),
     Stooq(),
 )

@@ -39,6 +39,8 @@ _UNKNOWN = re.compile(
     r"product_?id\b.*(not be found|required|invalid)|unknown asset pair", re.IGNORECASE
 )
 
+_PASSES = re.compile(r"internal error|try again|timed? ?out|unavailable", re.IGNORECASE)
+
 
 def connect(exchange: Exchange) -> Any:
     """A ccxt exchange whose ``fetch`` is ours. Used by one call at a time; see ``ask``."""
@@ -189,7 +191,8 @@ def _meaning(
         return RateLimited(source, f"too many calls: {said}", pause)
     if isinstance(error, ccxt.AuthenticationError):
         return NotEntitled(source, said)
-    if isinstance(error, ccxt.NetworkError):  # ExchangeNotAvailable is one
+    passes = isinstance(error, ccxt.BaseError) and _PASSES.search(said)
+    if isinstance(error, ccxt.NetworkError) or passes:  # ExchangeNotAvailable is the former
         return Unavailable(source, said)
     if isinstance(error, ccxt.BaseError):
         return Malformed(source, f"the request for {symbol} was refused: {said}")
