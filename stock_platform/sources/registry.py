@@ -15,12 +15,15 @@ from stock_platform.sources import (
     files,
     financedatabase,
     finnhub,
+    google_finance,
+    marketwatch,
     nasdaq_screener,
     nasdaqtrader,
     polygon,
     sec,
     stooq,
     yahoo,
+    yahoo_page,
     yfinance_library,
 )
 from stock_platform.sources.base import Source
@@ -44,6 +47,9 @@ SOURCES: dict[str, SourceSpec] = {
         nasdaq_screener.SPEC,
         sec.SPEC,
         financedatabase.SPEC,
+        yahoo_page.SPEC,
+        google_finance.SPEC,
+        marketwatch.SPEC,
     )
 }
 
