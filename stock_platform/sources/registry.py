@@ -22,6 +22,7 @@ from stock_platform.sources import (
     polygon,
     sec,
     stooq,
+    tiingo,
     yahoo,
     yahoo_page,
     yfinance_library,
@@ -50,6 +51,7 @@ SOURCES: dict[str, SourceSpec] = {
         yahoo_page.SPEC,
         google_finance.SPEC,
         marketwatch.SPEC,
+        tiingo.SPEC,
     )
 }
 
