@@ -4,9 +4,11 @@ Belongs here: how many rows a request holds, and putting rows together. Does not
 are called (cover.py), who takes them (schedule.py).
 
 A source that answers for several symbols a request (a block) is planned as if each row were a
-call of its own, ``bundle`` of which finish together. Once the rows are chosen they are packed:
-in the order of their sessions, as many as the request may name and one page of its answer can
-hold. Rows of unequal spans share a request only where that asks for little more than they need.
+call of its own, ``bundle`` of which finish together: as many as fit into a request whatever
+sessions of the demand they span. Once the rows are chosen they are packed: in the order of their
+sessions, as many as the request may name and one page of its answer can hold. Rows of unequal
+spans share a request only where that asks for little more than they need, or the plan would
+otherwise make more requests than were reckoned with.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ WASTE = 1.25
 
 
 def bundles(field: Field, interval: Interval, *, best: bool = False) -> dict[str, int]:
-    """Rows a request of each source that answers for blocks, by the rows' usual span.
+    """Rows a request of each source that answers for blocks: so many always fit into one.
 
     With ``best`` no request can hold more: for bounds.
     """
@@ -49,11 +51,12 @@ def bundles(field: Field, interval: Interval, *, best: bool = False) -> dict[str
     if best:
         span = int(need.sum(axis=1).min())
     else:
-        spans = need.shape[1] - need[:, ::-1].argmax(axis=1) - need.argmax(axis=1)
-        span = int(np.median(spans))
+        used = np.flatnonzero(need.any(axis=0))
+        span = int(used[-1] - used[0]) + 1
     mixed = {r.source for r in (*field.rows, *field.columns) if r.endpoint.shape in ALONE}
     for reach in field.rows:
-        if reach.endpoint.shape is TileShape.BLOCK and reach.source not in mixed:
+        sure = reach.endpoint.max_sessions is None and reach.source not in mixed
+        if reach.endpoint.shape is TileShape.BLOCK and (sure or best):
             name = reach.capabilities.source
             held = room(reach.endpoint, interval, span)
             found[name] = max(held, found.get(name, 1))
@@ -69,10 +72,28 @@ def room(endpoint: Endpoint, interval: Interval, sessions: int) -> int:
 
 
 def packed(
-    endpoint: Endpoint, rows: Iterable[tuple[Tile, Coverage]], interval: Interval
+    endpoint: Endpoint, rows: Iterable[tuple[Tile, Coverage]], interval: Interval, bundle: int
 ) -> Iterator[tuple[Tile, Coverage]]:
-    """The row tiles of a block endpoint, packed into requests, most cells first."""
+    """The row tiles of a block endpoint, packed into requests, most cells first.
+
+    There are no more requests than one for every ``bundle`` rows. Where a request's range is
+    limited, rows share one only if they ask for the same sessions.
+    """
     ordered = sorted(rows, key=lambda row: (row[1].first, row[1].stop, row[0].symbol or ""))
+    blocks = _packed(endpoint, ordered, interval, WASTE)
+    if len(blocks) > -(-len(ordered) // bundle):
+        blocks = _packed(endpoint, ordered, interval, np.inf)
+    blocks.sort(key=lambda block: -sum(part.stop - part.first for _, part in block))
+    for block in blocks:
+        yield _joined(block)
+
+
+def _packed(
+    endpoint: Endpoint,
+    ordered: Sequence[tuple[Tile, Coverage]],
+    interval: Interval,
+    waste: float,
+) -> list[list[tuple[Tile, Coverage]]]:
     blocks: list[list[tuple[Tile, Coverage]]] = []
     first = stop = spans = 0
     for tile, part in ordered:
@@ -81,15 +102,15 @@ def packed(
             low, high = min(first, part.first), max(stop, part.stop)
             count = len(blocks[-1]) + 1
             fits = count <= room(endpoint, interval, high - low)
-            if fits and (high - low) * count <= WASTE * (spans + width):
+            if endpoint.max_sessions is not None:  # a longer range would not be answered
+                fits = fits and (part.first, part.stop) == (first, stop)
+            if fits and (high - low) * count <= waste * (spans + width):
                 blocks[-1].append((tile, part))
                 first, stop, spans = low, high, spans + width
                 continue
         blocks.append([(tile, part)])
         first, stop, spans = part.first, part.stop, width
-    blocks.sort(key=lambda block: -sum(part.stop - part.first for _, part in block))
-    for block in blocks:
-        yield _joined(block)
+    return blocks
 
 
 def _joined(block: Sequence[tuple[Tile, Coverage]]) -> tuple[Tile, Coverage]:

@@ -223,7 +223,7 @@ def _bounds(part: Forced, rows: Counts, by: Sequence[Pace], finish: float) -> Bo
         return int(sum(able[s] for s in range(len(by)) if bits >> s & 1))
 
     bundle = max(pace.bundle for pace in by) if by else 1
-    requests = -(-rows // bundle)  # rows of a block share a request
+    requests = -(-(rows + part.rows) // bundle)  # rows of a block share a request
 
     def fewest(deadline: float) -> int | None:
         """Calls of the smallest plan by the deadline, as far as can be told; None: no plan."""
@@ -240,10 +240,9 @@ def _bounds(part: Forced, rows: Counts, by: Sequence[Pace], finish: float) -> Bo
         made = int((columns + rows)[open_].min()) + part.rows + part.columns
         if made > room(able, part.row_sources | part.column_sources):
             return None
-        return int((columns + requests)[open_].min()) + forced_rows + part.columns
+        return int((columns + requests)[open_].min()) + part.columns
 
-    forced_rows = -(-part.rows // bundle)
-    any_time = int((columns + requests).min()) + forced_rows + part.columns
+    any_time = int((columns + requests).min()) + part.columns
     if not any_time:
         return Bounds(0, 0, 0.0)
     in_time = fewest(finish)

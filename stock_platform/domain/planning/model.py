@@ -80,6 +80,7 @@ class Plan:
         finish_by_source: the same expectation, by source.
         coverage: for each tile, which of the needed cells are its own.
         columns: the needed cells that belong to column tiles.
+        reached: the needed cells that calls can get; None is all.
     """
 
     needed: CellGrid
@@ -92,6 +93,7 @@ class Plan:
     finish_by_source: Mapping[str, float] = field(default_factory=dict)
     coverage: Mapping[Tile, Coverage] = field(default_factory=dict, repr=False)
     columns: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
+    reached: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
 
     @property
     def calls(self) -> int:
@@ -135,7 +137,8 @@ class Plan:
         """
         part = self.coverage[tile]
         span = slice(part.first, part.stop)
-        mask = self.needed.mask[part.rows, span]
+        reached = self.needed.mask if self.reached is None else self.reached
+        mask = reached[part.rows, span]
         if self.columns is not None:
             columns = self.columns[part.rows, span]
             mask = mask & (columns if part.by_column else ~columns)

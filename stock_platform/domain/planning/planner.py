@@ -130,4 +130,5 @@ def _finished(
         finish_by_source=finish,
         coverage=draft.tiles,
         columns=draft.columns,
+        reached=field.need,
     )

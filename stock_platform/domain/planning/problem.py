@@ -235,7 +235,7 @@ class Problem:
                 found[source] += parts
         for source, by_endpoint in blocks.items():
             for offer, parts in by_endpoint.items():
-                found[source] += packed(offer, parts, interval)
+                found[source] += packed(offer, parts, interval, self.by[source].bundle)
         return {tile: part for listed in found.values() for tile, part in listed}
 
     def _row_tiles(
