@@ -8,6 +8,7 @@ from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.binance import Binance
 from stock_platform.sandbox.vendors.ecb import Ecb
+from stock_platform.sandbox.vendors.finnhub import Finnhub
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.stooq import Stooq
 from stock_platform.sandbox.vendors.yahoo import Yahoo
@@ -21,4 +22,5 @@ ALL: tuple[Vendor, ...] = (
     Binance(),
     AlphaVantage(),
     Stooq(),
+    Finnhub(),
 )
