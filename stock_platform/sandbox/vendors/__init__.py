@@ -9,7 +9,9 @@ from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.binance import Binance
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.finnhub import Finnhub
+from stock_platform.sandbox.vendors.nasdaqtrader import NasdaqTrader
 from stock_platform.sandbox.vendors.polygon import Polygon
+from stock_platform.sandbox.vendors.sec import Sec
 from stock_platform.sandbox.vendors.stooq import Stooq
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 
@@ -23,4 +25,6 @@ ALL: tuple[Vendor, ...] = (
     AlphaVantage(),
     Stooq(),
     Finnhub(),
+    NasdaqTrader(),
+    Sec(),
 )
