@@ -9,11 +9,14 @@ from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.binance import Binance
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.finnhub import Finnhub
+from stock_platform.sandbox.vendors.google_finance import GoogleFinance
+from stock_platform.sandbox.vendors.marketwatch import MarketWatch
 from stock_platform.sandbox.vendors.nasdaqtrader import NasdaqTrader
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.sec import Sec
 from stock_platform.sandbox.vendors.stooq import Stooq
 from stock_platform.sandbox.vendors.yahoo import Yahoo
+from stock_platform.sandbox.vendors.yahoo_page import YahooPage
 
 ALL: tuple[Vendor, ...] = (
     Yahoo(),
@@ -27,4 +30,7 @@ ALL: tuple[Vendor, ...] = (
     Finnhub(),
     NasdaqTrader(),
     Sec(),
+    YahooPage(),
+    GoogleFinance(),
+    MarketWatch(),
 )
