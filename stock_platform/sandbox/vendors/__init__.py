@@ -7,6 +7,7 @@ from stock_platform.sandbox.vendors.alpha_vantage import AlphaVantage
 from stock_platform.sandbox.vendors.bank_of_canada import BankOfCanada
 from stock_platform.sandbox.vendors.base import Vendor
 from stock_platform.sandbox.vendors.binance import Binance
+from stock_platform.sandbox.vendors.coingecko import CoinGecko
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.finnhub import Finnhub
 from stock_platform.sandbox.vendors.google_finance import GoogleFinance
@@ -25,6 +26,7 @@ ALL: tuple[Vendor, ...] = (
     Ecb(),
     BankOfCanada(),
     Binance(),
+    CoinGecko(),
     AlphaVantage(),
     Stooq(),
     Finnhub(),

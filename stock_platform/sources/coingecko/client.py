@@ -1,0 +1,155 @@
+"""Asking CoinGecko for candles, prices, profiles and names.
+
+Belongs here: addresses, parameters, which range. Does not: reading (parse.py), the coins'
+ids (coins.py), limits (config.py). The key travels in a header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import polars as pl
+
+from stock_platform.domain.bars import Basis
+from stock_platform.domain.capabilities import Feed, Limit, Tile
+from stock_platform.domain.errors import InputError, UnknownSymbol
+from stock_platform.domain.symbols import AssetClass, pair_of, parse_symbol
+from stock_platform.sources.base import Answer, Facts, Question
+from stock_platform.sources.coingecko.coins import IDS
+from stock_platform.sources.coingecko.config import (
+    BASE_URL,
+    CAPABILITIES,
+    KEY_HEADER,
+    KEY_VARIABLE,
+    KEYLESS_CALLS,
+    NAME,
+    NO_QUOTE,
+    RANGES,
+)
+from stock_platform.sources.coingecko.parse import (
+    LATE,
+    read_days,
+    read_listing,
+    read_profile,
+    read_quote,
+)
+from stock_platform.sources.http import Call
+from stock_platform.sources.payload import utc_midnight
+from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
+from stock_platform.sources.transport import Secrets
+
+
+@dataclass(frozen=True)
+class _Coin:
+    symbol: str
+    id: str
+    currency: str
+
+
+class CoinGeckoSource(VendorSource):
+    """CoinGecko as a Source."""
+
+    def fetch(self, tile: Tile) -> Answer:
+        """The days of one coin, from ``GET /coins/{id}/ohlc``.
+
+        Raises:
+            SourceError: see Source.fetch.
+        """
+        coin = _coin(tile.symbol)
+        age = self.http.clock.now() - utc_midnight(tile.start)
+        days = next((days for days in RANGES if age <= timedelta(days=days)), RANGES[-1])
+        with self.http.call() as call:
+            found = call.get(
+                f"/coins/{coin.id}/ohlc",
+                {"vs_currency": coin.currency.lower(), "days": days},
+                read=lambda r: read_days(
+                    r.status, r.body, symbol=coin.symbol, first=tile.start, now=r.received_at
+                ),
+                cache=True,
+                settled_at=utc_midnight(tile.end) + timedelta(days=1) + LATE,
+            )
+            until = pl.col("session") <= tile.end
+            return call.stamp(
+                Answer(
+                    bars=found.bars.filter(until),
+                    basis=Basis.AS_TRADED,
+                    rejected=found.rejected.filter(until | pl.col("session").is_null()),
+                    unfinished=frozenset(day for day in found.unfinished if day <= tile.end),
+                    currency=coin.currency,
+                )
+            )
+
+    def ask(self, question: Question) -> Facts:
+        """A coin's price or profile (``/coins/markets``), or all coins (``/coins/list``).
+
+        Raises:
+            InputError, SourceError: see Source.ask.
+        """
+        if question.feed not in self.capabilities.feeds:
+            return super().ask(question)
+        with self.http.call() as call:
+            if question.feed is Feed.LISTING:
+                frame, rejected = call.get(
+                    "/coins/list", {}, read=lambda r: read_listing(r.status, r.body)
+                )
+                return call.stamp(Facts(Feed.LISTING, frame, rejected))
+            return call.stamp(self._coin(call, question))
+
+    def _coin(self, call: Call, question: Question) -> Facts:
+        coin = _coin(question.symbol)
+        params: dict[str, str | int] = {"vs_currency": coin.currency.lower(), "ids": coin.id}
+        if question.feed is Feed.PROFILE:
+            frame = call.get(
+                "/coins/markets",
+                params,
+                read=lambda r: read_profile(
+                    r.status, r.body, symbol=coin.symbol, coin=coin.id, currency=coin.currency
+                ),
+            )
+        else:
+            frame = call.get(
+                "/coins/markets",
+                params,
+                read=lambda r: read_quote(
+                    r.status,
+                    r.body,
+                    symbol=coin.symbol,
+                    coin=coin.id,
+                    currency=coin.currency,
+                    now=r.received_at,
+                ),
+            )
+        return Facts(question.feed, frame)
+
+
+def _coin(text: str | None) -> _Coin:
+    """Raises InputError without a symbol, UnknownSymbol for what CoinGecko cannot be asked."""
+    if text is None:
+        raise InputError("symbol", None, "name one: this endpoint answers for one coin")
+    symbol = parse_symbol(text)
+    pair = pair_of(symbol)
+    if pair is None or symbol.asset_class is not AssetClass.CRYPTO:
+        raise UnknownSymbol(NAME, symbol.ticker, "CoinGecko knows coins only, like BTC-USD")
+    base, currency = pair
+    if currency in NO_QUOTE:
+        hint = f"CoinGecko has no prices in {currency}: ask for {base}-USD"
+        raise UnknownSymbol(NAME, symbol.ticker, hint)
+    if base not in IDS:
+        hint = f"{base} is not among the {len(IDS)} best known coins, whose ids are known here"
+        raise UnknownSymbol(NAME, symbol.ticker, hint)
+    return _Coin(symbol.ticker, IDS[base], currency)
+
+
+def build(setup: Setup) -> CoinGeckoSource:
+    """The source, wired; without a key at the pace of those who have none."""
+    key = setup.key(KEY_VARIABLE)
+    if key is None:
+        fast, *rest = setup.capabilities.limits
+        limits = (Limit(min(KEYLESS_CALLS, fast.calls), fast.seconds), *rest)
+        setup = replace(setup, capabilities=replace(setup.capabilities, limits=limits))
+    secrets = Secrets(headers={KEY_HEADER: key} if key else {})
+    return CoinGeckoSource(setup.capabilities, setup.http_client(BASE_URL, secrets))
+
+
+SPEC = SourceSpec(CAPABILITIES, build, base_url=BASE_URL)
