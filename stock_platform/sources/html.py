@@ -32,6 +32,9 @@ BARS = ("open", "high", "low", "close", "volume")
 NOTHING = frozenset({"", "-", "--", "\u2013", "\u2014", "N/A"})
 """What a page writes where it has no value."""
 
+YEARS = range(1800, 2200)
+"""In which people trade."""
+
 _CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\u20b9"
 _SMALL_PAGE = 60_000
 _END = re.compile(r"</html\s*>(\s|<!--.*?-->)*$", re.IGNORECASE | re.DOTALL)
@@ -203,11 +206,15 @@ def read_bars(
     found: dict[date, dict[str, object]] = {}
     rejected: list[dict[str, object]] = []
     unfinished: set[date] = set()
-    stamps = openings([row.session for row in rows if row.session is not None], calendar)
+    stamps = openings(
+        [row.session for row in rows if row.session and row.session.year in YEARS], calendar
+    )
     for row in rows:
         session = row.session
-        if session is None:
-            rejected.append(rejected_row(row.raw, row.reason or "no date", symbol=symbol))
+        if session is None or session.year not in YEARS:
+            rejected.append(
+                rejected_row(row.raw, row.reason or f"no date: {session}", symbol=symbol)
+            )
             continue
         if closing(session, calendar) > now:
             unfinished.add(session)

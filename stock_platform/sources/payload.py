@@ -118,7 +118,10 @@ def number(value: object, *, decimal_comma: bool = False) -> float | None:
         except ValueError:
             raise ValueError(f"{value!r} is not a number") from None
     else:
-        found = float(value)
+        try:
+            found = float(value)
+        except OverflowError:
+            raise ValueError("a whole number too large to be one of ours") from None
     if not math.isfinite(found):
         raise ValueError(f"{value!r} is not a finite number")
     return found

@@ -295,6 +295,8 @@ def test_quotes_of_others(symbol: str, place: str, ticker: str) -> None:
         (page(price="dear"), "dear"),
         (page(quoteTime="yesterday"), "quoteTime"),
         (page(exchangeTimezone="Mars/Olympus"), "exchangeTimezone"),
+        (page(exchangeTimezone="America"), "exchangeTimezone"),
+        (page(exchangeTimezone=None), "exchangeTimezone"),
         (page(tickerSymbol="MSFT"), "asked for stock/aapl, was given msft"),
         (page("stock/msft", tickerSymbol=None), "asked for stock/aapl, was given msft"),
         (httpx.Response(200, text=page().text[:-20]), "cut short"),

@@ -268,6 +268,13 @@ def test_errors_by_their_meaning(
         source_of("yahoo_page", Vendor([answer])).ask(Question(Feed.QUOTE, "AAPL"))
 
 
+def test_dates_nobody_trades_on() -> None:
+    """The ends of the calendar are told, and break nothing."""
+    good = bar(five_bars()[0])
+    answer = fetch(history(good, row("Dec 31, 9999", 1, 1, 1, 1, 1, 1)))
+    assert answer.rejected["reasons"].to_list() == [["no date: 9999-12-31"]]
+
+
 def test_no_data() -> None:
     """A table without rows."""
     with pytest.raises(NoData):
@@ -410,6 +417,8 @@ def test_quotes_in_pence() -> None:
         (blob(quote_answer(regularMarketPrice=None)), "no price of AAPL"),
         (blob(quote_answer(regularMarketPrice="dear")), "regularMarketPrice"),
         (blob(quote_answer(regularMarketTime="soon")), "soon"),
+        (blob(quote_answer(regularMarketPrice=10**400)), "too large"),
+        (blob(quote_answer(), "http://[::1"), "without a quote of AAPL"),
         (blob(quote_answer(symbol="MSFT")), "without a quote of AAPL"),
         (blob(quote_answer())[:-200] + "</script>", "broken JSON in the page"),
         ("", "without a quote of AAPL"),

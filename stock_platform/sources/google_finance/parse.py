@@ -144,7 +144,7 @@ def _entity(body: bytes, name: str) -> dict[str, object] | None:
     for match in _CALLBACK.finditer(text):
         try:
             data, _ = decoder.raw_decode(text, match.end())
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             broken = True
             continue
         for entity in _lists(data):

@@ -92,7 +92,10 @@ def parse_download(
     text = read_text(NAME, body).lstrip("\ufeff\r\n ")
     if text.count('"') % 2 or text.endswith(","):
         raise Malformed(NAME, f"CSV cut short after {len(body)} bytes")
-    lines = [line for line in csv.reader(io.StringIO(text)) if line]
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text)) if line]
+    except csv.Error as error:
+        raise Malformed(NAME, f"broken CSV: {error}") from None
     heading = [cell.strip().lower() for cell in lines[0]]
     if not set(heading) >= NEEDED:
         raise Malformed(NAME, f"not the header of a download: {excerpt(body)}")
@@ -198,5 +201,5 @@ def _zone(name: str) -> tzinfo:
         return known
     try:
         return ZoneInfo(name.strip())
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"exchangeTimezone: {name!r} is no time zone we know") from None

@@ -173,14 +173,17 @@ def _blobs(page: LexborHTMLParser, spelled: str) -> list[Values]:
 def _fetched(page: LexborHTMLParser) -> Iterator[tuple[str, str, Values]]:
     """Path, query and answer of every request whose answer stands in the page."""
     for node in page.css("script[data-sveltekit-fetched]"):
-        url = urlsplit(node.attributes.get("data-url") or "")
+        try:
+            url = urlsplit(node.attributes.get("data-url") or "")
+        except ValueError:
+            continue  # no address: not one of the API's
         if not url.path.startswith(("/v7/finance/", "/v10/finance/", "/v1/finance/")):
             continue
         try:
             document = json.loads(node.text())
             text = document.get("body") if isinstance(document, dict) else None
             answer = json.loads(text) if isinstance(text, str) else text
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise _broken(url.path, error) from None
         if isinstance(answer, dict):
             yield unquote(url.path), url.query, answer
@@ -248,5 +251,5 @@ def _first_trade(told: Sequence[Values]) -> date | None:
     at: datetime = instant(stamp, 0.001)
     try:
         return at.astimezone(ZoneInfo(_words(told, "exchangeTimezoneName") or "UTC")).date()
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return at.date()
