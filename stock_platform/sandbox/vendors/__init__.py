@@ -16,6 +16,7 @@ from stock_platform.sandbox.vendors.nasdaqtrader import NasdaqTrader
 from stock_platform.sandbox.vendors.polygon import Polygon
 from stock_platform.sandbox.vendors.sec import Sec
 from stock_platform.sandbox.vendors.stooq import Stooq
+from stock_platform.sandbox.vendors.tiingo import Tiingo
 from stock_platform.sandbox.vendors.yahoo import Yahoo
 from stock_platform.sandbox.vendors.yahoo_page import YahooPage
 
@@ -35,4 +36,5 @@ ALL: tuple[Vendor, ...] = (
     YahooPage(),
     GoogleFinance(),
     MarketWatch(),
+    Tiingo(),
 )
