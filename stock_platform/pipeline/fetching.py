@@ -127,6 +127,7 @@ class FetchStream:
         self._parked: list[tuple[CellGrid, Exclusions, Verdict]] = []
         self._unknown: set[tuple[str, int]] = set()
         self._urgent = False
+        self._refusals: dict[tuple[str, str], NotEntitled] = {}
         self._unentitled: deque[Job] = deque()
         self._contested: list[Job] = []
         self._retries: list[Job] = []
@@ -314,6 +315,9 @@ class FetchStream:
 
     def _settle(self, outcome: Outcome) -> FetchBatch | None:
         job = outcome.job
+        if isinstance(outcome.error, NotEntitled) and not outcome.claimed:
+            self._send_back(job, self._broken(outcome.error), whole_source=False)
+            return None
         if outcome.error is not None:
             return self._failed(outcome, outcome.error)
         if outcome.answer is not None:
@@ -506,6 +510,9 @@ class FetchStream:
 
     def _call(self, job: Job) -> Outcome:
         started = self._market.wall.now()
+        refusal = self._refusals.get((job.tile.source, job.tile.endpoint))
+        if refusal is not None:  # meanwhile: not another call for the same answer
+            return Outcome(job, self._moment(started), error=refusal, claimed=False)
         if not self._claims.try_claim(claim_key(job.tile)):
             return Outcome(job, self._moment(started), claimed=False)
         if not self._market.missing(job.cells, retry_failed=True):
@@ -538,6 +545,7 @@ class FetchStream:
         pause = self._router.failed(tile.source, tile.endpoint, error)
         if isinstance(error, NotEntitled):
             self._barred.add((tile.source, tile.endpoint))
+            self._refusals[tile.source, tile.endpoint] = error
             self._unentitled += self._lanes.take_back(lambda j: self._is_barred(j.tile))
         if isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
             self._lanes.proved(tile.source)

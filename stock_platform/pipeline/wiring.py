@@ -7,6 +7,7 @@ Belongs here: turning settings into sources. Does not: what a source can do
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from stock_platform.domain.capabilities import Capabilities, Limit
 from stock_platform.domain.clock import Clock
@@ -26,6 +27,23 @@ def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
     """The capabilities under a clock that runs ``rate`` times as fast (a sandbox's)."""
     limits = tuple(Limit(x.calls, x.seconds / rate, x.zone) for x in capabilities.limits)
     return replace(capabilities, limits=limits)
+
+
+def capabilities_of(name: str, settings: Settings) -> Capabilities:
+    """A source's capabilities as it is set up here: at its pace, and counted at its address.
+
+    Calls to a stand-in (a sandbox, a replay) are no calls to the vendor, and what it refuses is
+    no refusal of the vendor's: they are counted under a name of their own.
+
+    Raises:
+        InputError: an unknown source, or its base URL is no address.
+    """
+    spec = spec_of(name)
+    scaled = scale_limits(spec.capabilities, settings.clock_rate)
+    address = settings.base_url(name)
+    if address is None or address == spec.base_url:
+        return scaled
+    return replace(scaled, bucket=f"{scaled.account}@{urlsplit(address).netloc.rpartition('@')[2]}")
 
 
 def chosen(settings: Settings) -> tuple[str, ...]:
@@ -77,7 +95,7 @@ def build_source(
     keys = {variable: settings.key(variable) for variable in spec.capabilities.variables}
     return build(
         Setup(
-            capabilities=scale_limits(spec.capabilities, settings.clock_rate),
+            capabilities=capabilities_of(name, settings),
             quota=quota,
             clock=clock,
             keys={variable: key for variable, key in keys.items() if key},

@@ -32,6 +32,8 @@ from stock_platform.sources.payload import excerpt
 USER_AGENT = "stock_platform"
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
+SHORTEST_SECRET = 4
+"""Shorter values are no keys, and would be cut out of words."""
 
 Parameters = Mapping[str, str | int]
 
@@ -112,7 +114,8 @@ class Secrets:
     def _values(self) -> list[str]:
         whole = [*self.params.values(), *self.headers.values()]
         bare = [value.split(" ", 1)[1] for value in self.headers.values() if " " in value]
-        spelled = {form(v) for v in [*whole, *bare] if v for form in (str, quote, quote_plus)}
+        secret = [v for v in [*whole, *bare] if len(v) >= SHORTEST_SECRET]
+        spelled = {form(v) for v in secret for form in (str, quote, quote_plus)}
         return sorted(spelled, key=len, reverse=True)
 
 

@@ -111,10 +111,12 @@ def reset(name: Name) -> None:
     """
     from stock_platform.apps.cli import output
     from stock_platform.pipeline.runtime import Platform
+    from stock_platform.pipeline.wiring import capabilities_of
     from stock_platform.sources.registry import spec_of
 
-    account = spec_of(name).capabilities.account
+    spec_of(name)
     with Platform.from_settings() as platform:
+        account = capabilities_of(name, platform.settings).account
         platform.health.reset(name, account)
     output.note(f"{name} will be asked again as if nothing had happened")
 
@@ -160,7 +162,7 @@ def describe(platform: Platform) -> list[dict[str, Any]]:
     """Every source there is, those that are on first, best first."""
     from stock_platform.domain.health import Health
     from stock_platform.pipeline.router import account
-    from stock_platform.pipeline.wiring import chosen, lacks, scale_limits
+    from stock_platform.pipeline.wiring import capabilities_of, chosen, lacks
     from stock_platform.sources.registry import SOURCES
 
     settings = platform.settings
@@ -168,8 +170,7 @@ def describe(platform: Platform) -> list[dict[str, Any]]:
     unknown = account_of_nobody(Health())
     found = []
     for name, spec in SOURCES.items():
-        own = platform.capabilities.get(name)
-        own = own or scale_limits(spec.capabilities, settings.clock_rate)
+        own = platform.capabilities.get(name) or capabilities_of(name, settings)
         missing = lacks(name, settings)
         state = "on"
         if name not in on:

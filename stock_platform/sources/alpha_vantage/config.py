@@ -89,6 +89,7 @@ CAPABILITIES = Capabilities(
     endpoints=(DAILY, INTRADAY, FX, CRYPTO),
     limits=(Limit(1, 1.0), Limit(25, DAY_SECONDS)),
     preference=80,
+    standby=True,  # 25 calls a day are for what nobody else has
     needs_key=KEY_VARIABLE,
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING),
 )
