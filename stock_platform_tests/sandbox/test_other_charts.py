@@ -59,7 +59,7 @@ def source(sandbox: SandboxServer, name: str) -> Source:
 
 def chart(sandbox: SandboxServer, symbol: str, **query: Any) -> dict[str, Any]:
     url = f"{sandbox.base_url('yahoo')}/v8/finance/chart/{symbol}"
-    answer = httpx.get(url, params={"interval": "1d", **query})
+    answer = httpx.get(url, params={"interval": "1d", **query}, timeout=60)
     assert answer.status_code == 200, answer.text
     result: dict[str, Any] = answer.json()["chart"]["result"][0]
     return result

@@ -2,7 +2,7 @@
 
 Belongs here: which there are, and their true bars. Does not: a vendor's spelling or stamps.
 
-Every instrument has a calendar (``domain.symbols.default_calendar``): coins trade every UTC
+Every instrument has a calendar: coins trade every UTC
 day, currencies Monday to Friday, indices and futures on their exchange's sessions. Coins and
 currencies have one path each against the dollar, so that every pair's open and close agree
 with every other's (EUR/GBP is EUR/USD over GBP/USD); highs and lows are a pair's own.
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from functools import cached_property
 from zlib import crc32
 
@@ -23,10 +24,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stock_platform.domain.bars import UTC_STAMP
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.errors import InputError
-from stock_platform.domain.symbols import AssetClass, default_calendar, pair_of, parse_symbol
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.market.frame import Floats, Frame, spread
 
@@ -35,8 +34,18 @@ BARS = {
     "close": pl.Float64, "volume": pl.Float64,
 }  # fmt: skip
 INTRADAY: dict[str, pl.DataType] = {
-    "ts": UTC_STAMP, **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64())
-}  # fmt: skip
+    "ts": pl.Datetime("us", "UTC"),
+    **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64()),
+}
+
+
+class Kind(StrEnum):
+    """What kind of thing an instrument is, in the platform's words."""
+
+    CRYPTO = "crypto"
+    FX = "fx"
+    INDEX = "index"
+    COMMODITY = "commodity"
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ INDICES = {
     "^FTSE": _Walk("FTSE 100", 7_550.0, 0.0082, 0.9999, 0.0012, 8.2e8, 2),
     "^N225": _Walk("Nikkei 225", 32_700.0, 0.0121, 0.9999, 0.0041, 9.8e7, 2),
 }
-_INDEX_MONEY = {"^FTSE": "GBP", "^N225": "JPY"}
+_ABROAD = {"^FTSE": ("XLON", "GBP"), "^N225": ("XTKS", "JPY")}
 FUTURES = {
     "GC=F": _Walk("Gold", 1_990.0, 0.0092, 0.9998, 0.0011, 180_000.0, 1),
     "SI=F": _Walk("Silver", 24.1, 0.0171, 0.9995, 0.0020, 52_000.0, 3),
@@ -126,7 +135,7 @@ class Instrument:
     """
 
     symbol: str
-    asset_class: AssetClass
+    asset_class: Kind
     name: str
     base: str
     quote: str
@@ -177,10 +186,10 @@ class Others:
     def _listed(self) -> dict[str, Instrument]:
         made = [self._coin(coin, quote) for coin in COINS for quote in COIN_QUOTES]
         made += [self._fx(pair) for pair in FX_PAIRS]
-        for table, kind in ((INDICES, AssetClass.INDEX), (FUTURES, AssetClass.COMMODITY)):
+        for table, kind in ((INDICES, Kind.INDEX), (FUTURES, Kind.COMMODITY)):
             for symbol, walk in table.items():
-                calendar = default_calendar(parse_symbol(symbol))
-                money = _INDEX_MONEY.get(symbol, "USD")
+                usual = "XNYS" if kind is Kind.INDEX else "CMES"
+                calendar, money = _ABROAD.get(symbol, (usual, "USD"))
                 made.append(
                     Instrument(symbol, kind, walk.name, symbol, money, calendar, walk.decimals, 1.0)
                 )
@@ -191,7 +200,7 @@ class Others:
         walk = COINS[coin]
         name = f"{walk.name} {quote}"
         return Instrument(
-            f"{coin}-{quote}", AssetClass.CRYPTO, name, coin, quote, "24/7", walk.decimals, 1e-5
+            f"{coin}-{quote}", Kind.CRYPTO, name, coin, quote, "24/7", walk.decimals, 1e-5
         )
 
     @staticmethod
@@ -199,7 +208,7 @@ class Others:
         base, _, quote = pair.partition("/")
         ratio = _level(base) / _level(quote)
         decimals = 3 if ratio > 20 else 5 if ratio > 0.02 else 7
-        return Instrument(pair, AssetClass.FX, pair, base, quote, "24/5", decimals, 1.0)
+        return Instrument(pair, Kind.FX, pair, base, quote, "24/5", decimals, 1.0)
 
     # --- the truth ------------------------------------------------------------------------
 
@@ -335,13 +344,13 @@ class Others:
     @staticmethod
     def _activity(instrument: Instrument, days: NDArray[np.datetime64]) -> Floats:
         """Coins are traded less at weekends."""
-        quiet = instrument.asset_class is AssetClass.CRYPTO
+        quiet = instrument.asset_class is Kind.CRYPTO
         return np.where(np.is_busday(days) | (not quiet), 1.0, 0.7)
 
     def _line_of(self, instrument: Instrument, days: NDArray[np.datetime64]) -> tuple[_Line, _Walk]:
         """Open and close of each day, and how its range and volume are drawn."""
-        pair = pair_of(parse_symbol(instrument.symbol))
-        if pair is None:
+        pair = instrument.base, instrument.quote
+        if instrument.base == instrument.symbol:
             walk = {**INDICES, **FUTURES}[instrument.symbol]
             return self._line(instrument.symbol, walk, np.ones(len(days))), walk
         every = np.arange(

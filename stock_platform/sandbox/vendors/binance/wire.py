@@ -12,9 +12,8 @@ from dataclasses import replace
 from time import time
 from weakref import WeakKeyDictionary
 
-from stock_platform.domain.symbols import AssetClass
 from stock_platform.sandbox.market.market import Market
-from stock_platform.sandbox.market.others import Instrument, Others
+from stock_platform.sandbox.market.others import Instrument, Kind, Others
 from stock_platform.sandbox.vendors.base import Answer, Call, dump
 
 JSON_TYPE = "application/json;charset=UTF-8"
@@ -53,7 +52,7 @@ def amount(value: float) -> str:
 
 def pairs(others: Others) -> list[Instrument]:
     """Coins in tether and euros; none in dollars."""
-    coins = (one for one in others.symbols() if one.asset_class is AssetClass.CRYPTO)
+    coins = (one for one in others.symbols() if one.asset_class is Kind.CRYPTO)
     return [one for one in coins if one.quote in QUOTES]
 
 

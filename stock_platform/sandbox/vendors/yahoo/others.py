@@ -19,10 +19,9 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.symbols import AssetClass
 from stock_platform.sandbox.faults import spoil
 from stock_platform.sandbox.market.frame import Floats, Frame, empty, join
-from stock_platform.sandbox.market.others import Instrument, Others
+from stock_platform.sandbox.market.others import Instrument, Kind, Others
 from stock_platform.sandbox.vendors.base import Answer, Call
 from stock_platform.sandbox.vendors.yahoo.chart import (
     DAY,
@@ -38,10 +37,10 @@ from stock_platform.sandbox.vendors.yahoo.meta import RANGES
 
 _QUOTES = ("USD", "EUR")
 _KINDS = {
-    AssetClass.CRYPTO: ("CRYPTOCURRENCY", "CCC", "CCC"),
-    AssetClass.FX: ("CURRENCY", "CCY", "CCY"),
-    AssetClass.INDEX: ("INDEX", "SNP", "SNP"),
-    AssetClass.COMMODITY: ("FUTURE", "CMX", "COMEX"),
+    Kind.CRYPTO: ("CRYPTOCURRENCY", "CCC", "CCC"),
+    Kind.FX: ("CURRENCY", "CCY", "CCY"),
+    Kind.INDEX: ("INDEX", "SNP", "SNP"),
+    Kind.COMMODITY: ("FUTURE", "CMX", "COMEX"),
 }
 _EXCHANGES = {
     "^DJI": ("DJI", "DJI"), "^IXIC": ("NIM", "Nasdaq GIDS"), "^RUT": ("WCB", "Chicago Options"),
@@ -49,8 +48,8 @@ _EXCHANGES = {
     "CL=F": ("NYM", "NY Mercantile"), "NG=F": ("NYM", "NY Mercantile"),
 }  # fmt: skip
 _ZONES = {
-    AssetClass.CRYPTO: "UTC", AssetClass.FX: "Europe/London",
-    AssetClass.COMMODITY: "America/New_York",
+    Kind.CRYPTO: "UTC", Kind.FX: "Europe/London",
+    Kind.COMMODITY: "America/New_York",
 }  # fmt: skip
 _COLUMNS = ("close", "low", "volume", "open", "high")
 
@@ -62,9 +61,9 @@ def find(others: Others, spelling: str) -> Instrument | None:
         pair = symbol[:-2] if len(symbol) == 8 else f"USD{symbol[:-2]}"
         return others.find(f"{pair[:3]}/{pair[3:]}")
     found = others.find(symbol)
-    if found is None or found.asset_class is AssetClass.FX:
+    if found is None or found.asset_class is Kind.FX:
         return None
-    coin = found.asset_class is AssetClass.CRYPTO
+    coin = found.asset_class is Kind.CRYPTO
     return None if coin and found.quote not in _QUOTES else found
 
 
@@ -134,7 +133,7 @@ class _Chart:
         """Sessions begun by now, with ``stamp`` and ``end`` (epoch seconds)."""
         hours = self.call.market.others.hours(self.instrument.symbol)
         stamp = pl.col("opens")
-        if self.instrument.asset_class is not AssetClass.INDEX:
+        if self.instrument.asset_class is not Kind.INDEX:
             local = pl.col("session").cast(pl.Datetime("us"))
             stamp = local.dt.replace_time_zone(self._zone.key).dt.epoch("s")
         return hours.select(
@@ -185,15 +184,15 @@ class _Chart:
     def _frame(self, stamps: Any, table: pl.DataFrame) -> Frame:
         prices = np.stack([table[n].to_numpy() for n in ("open", "high", "low", "close")])
         volume = table["volume"].to_numpy().copy()
-        if self.instrument.asset_class is AssetClass.FX:
+        if self.instrument.asset_class is Kind.FX:
             volume[:] = 0.0
-        elif self.instrument.asset_class is AssetClass.CRYPTO:
+        elif self.instrument.asset_class is Kind.CRYPTO:
             volume = np.rint(volume * prices[3])
         return Frame(stamps.copy(), prices, volume)
 
     def _market_time(self, stamp: int, end: int) -> int:
         """Of the last trade: now, or the session's end on its own date."""
-        own = stamp + DAY - 60 if self.instrument.asset_class is not AssetClass.INDEX else end + 1
+        own = stamp + DAY - 60 if self.instrument.asset_class is not Kind.INDEX else end + 1
         return min(int(self.call.now.timestamp()), own)
 
     # --- meta -------------------------------------------------------------------------------
@@ -249,7 +248,7 @@ class _Chart:
         day = calendar.next_session(local.date() - timedelta(days=1))
         start = self._midnight(day)
         end = self._midnight(day + timedelta(days=1)) - 60
-        if self.instrument.asset_class is AssetClass.INDEX:
+        if self.instrument.asset_class is Kind.INDEX:
             start, end = (int(t.timestamp()) for t in calendar.open_close(day))
         head = {"timezone": local.strftime("%Z")}
         tail = {"gmtoffset": int((local.utcoffset() or timedelta()).total_seconds())}
