@@ -59,7 +59,7 @@ def test_every_filer_in_one_request() -> None:
     assert found["AAPL"]["cik"] == "0000320193"
     assert (found["AAPL"]["name"], found["AAPL"]["exchange"]) == ("Apple Inc.", None)
     assert (found["BRK.B"]["vendor_symbol"], found["BRK.B"]["cik"]) == ("BRK-B", "0001067983")
-    assert (found["VFINX"]["asset_class"], found["NA"]["asset_class"]) == ("fund", "stock")
+    assert (found["VFINX"]["asset_class"], found["NA"]["asset_class"]) == ("fund", None)
 
 
 def test_the_form_with_exchanges() -> None:

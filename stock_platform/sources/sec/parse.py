@@ -26,7 +26,7 @@ from stock_platform.domain.errors import (
     RateLimited,
     SourceError,
 )
-from stock_platform.domain.symbols import from_vendor
+from stock_platform.domain.symbols import AssetClass, from_vendor
 from stock_platform.sources.base import LISTINGS
 from stock_platform.sources.gathered import Gathered
 from stock_platform.sources.payload import as_list, as_mapping, excerpt, read_json
@@ -48,8 +48,8 @@ CIK_DIGITS = 10
 def parse_tickers(status: int, body: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     """LISTINGS, sorted by symbol, and REJECTED.
 
-    ``asset_class`` is what the ticker's form says (a fund's five letters end with X); the SEC
-    does not tell shares from ETFs. The exchange is there in one of the forms.
+    The SEC does not tell shares from ETFs, so ``asset_class`` is null but for a fund's ticker
+    (five letters, the last an X). The exchange is there in one of the forms.
 
     Raises:
         NotEntitled: 403, with what to do about it. RateLimited: asked too fast. NoData: no
@@ -120,7 +120,7 @@ def _row(entry: Mapping[str, object]) -> dict[str, object]:
         "vendor_symbol": ticker,
         "name": _first(entry, NAMES),
         "exchange": EXCHANGES.get((exchange or "").lower(), exchange),
-        "asset_class": str(symbol.asset_class),
+        "asset_class": str(AssetClass.FUND) if symbol.asset_class is AssetClass.FUND else None,
         "active": True,
         "cik": cik.zfill(CIK_DIGITS),
     }
