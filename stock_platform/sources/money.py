@@ -1,13 +1,18 @@
-"""Money as vendors write it: pence for pounds, and the noise of float32.
+"""Money as vendors write it: pence for pounds, the noise of float32, adjusted dividends.
 
-Belongs here: units of currencies that several vendors quote prices in. Does not: exchange rates.
+Belongs here: what prices and dividends of several vendors have in common. Does not: exchange
+rates, reading answers.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+DECIMALS = 6
+"""Of Yahoo's split-adjusted dividends."""
 
 MINOR_UNITS = {
     "GBp": "GBP",
@@ -45,3 +50,11 @@ def without_float32_noise(value: float) -> float:
     """The shortest number that is the same float32; other numbers stay as they are."""
     single = np.float32(value)
     return float(str(single)) if float(single) == value else value
+
+
+def as_paid(amount: float, ratio: float) -> float:
+    """A split-adjusted amount times the later splits, to the decimals that are then known."""
+    if ratio == 1.0 or amount == 0.0:
+        return amount
+    given = max(DECIMALS, len(repr(amount).partition(".")[2]))
+    return round(amount * ratio, math.floor(given - math.log10(ratio)))

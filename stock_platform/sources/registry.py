@@ -35,10 +35,9 @@ from stock_platform.sources.spec import Setup, SourceSpec
 SOURCES: dict[str, SourceSpec] = {
     spec.capabilities.source: spec
     for spec in (
-        stooq.SPEC,
-        alpha_vantage.SPEC,
         files.SPEC,
         alpaca.SPEC,
+        alpha_vantage.SPEC,
         bank_of_canada.SPEC,
         coingecko.SPEC,
         *crypto_exchanges.SPECS,
@@ -46,15 +45,16 @@ SOURCES: dict[str, SourceSpec] = {
         finnhub.SPEC,
         fred.SPEC,
         polygon.SPEC,
+        stooq.SPEC,
         yahoo.SPEC,
         yfinance_library.SPEC,
+        yahoo_page.SPEC,
+        google_finance.SPEC,
+        marketwatch.SPEC,
         nasdaqtrader.SPEC,
         nasdaq_screener.SPEC,
         sec.SPEC,
         financedatabase.SPEC,
-        yahoo_page.SPEC,
-        google_finance.SPEC,
-        marketwatch.SPEC,
         tiingo.SPEC,
     )
 }

@@ -18,10 +18,8 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_platform.sources.base import PARSED_DIVIDENDS, PARSED_SPLITS
-from stock_platform.sources.money import Money
+from stock_platform.sources.money import Money, as_paid
 from stock_platform.sources.payload import instant, number, rejected_row
-
-DECIMALS = 6
 
 SessionOf = Callable[[datetime], date]
 Rejected = list[dict[str, object]]
@@ -83,14 +81,6 @@ def read_dividends(
         schema=PARSED_DIVIDENDS,
     )
     return frame, rejected
-
-
-def as_paid(amount: float, ratio: float) -> float:
-    """A split-adjusted amount times the later splits, to the decimals that are then known."""
-    if ratio == 1.0 or amount == 0.0:
-        return amount
-    given = max(DECIMALS, len(repr(amount).partition(".")[2]))
-    return round(amount * ratio, math.floor(given - math.log10(ratio)))
 
 
 def _entries(events: object, kind: str) -> Iterator[tuple[str, dict[str, object]]]:

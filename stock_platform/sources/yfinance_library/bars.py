@@ -25,12 +25,11 @@ import polars as pl
 
 from stock_platform.domain.bars import PARSED_BARS, PRICE_COLUMNS, Interval, conform
 from stock_platform.sources.base import PARSED_DIVIDENDS, PARSED_SPLITS
-from stock_platform.sources.money import Money
+from stock_platform.sources.money import Money, as_paid
 from stock_platform.sources.payload import openings, rejected_frame, rejected_row
 from stock_platform.sources.yfinance_library.chart import Chart
 from stock_platform.sources.yfinance_library.shown import QUOTE, Row
 
-DECIMALS = 6
 COLUMNS = {name: name.title() for name in QUOTE}
 
 
@@ -160,7 +159,7 @@ def _dividends(
     for day, amount, currency in events:
         money = Money.of(currency) if currency else prices
         ratio = math.prod(r for ex_date, r in later if ex_date > day)
-        amounts[day] = round(amounts[day] + _as_paid(money.price(amount) or 0.0, ratio), 10)
+        amounts[day] = round(amounts[day] + as_paid(money.price(amount) or 0.0, ratio), 10)
         currencies[day] = money.currency
     days = sorted(amounts)
     return pl.DataFrame(
@@ -172,11 +171,3 @@ def _dividends(
         },
         schema=PARSED_DIVIDENDS,
     )
-
-
-def _as_paid(amount: float, ratio: float) -> float:
-    """A split-adjusted amount times the later splits, to the decimals that are then known."""
-    if ratio == 1.0 or amount == 0.0:
-        return amount
-    given = max(DECIMALS, len(repr(amount).partition(".")[2]))
-    return round(amount * ratio, math.floor(given - math.log10(ratio)))
