@@ -10,6 +10,7 @@ from stock_platform.sandbox.vendors.binance import Binance
 from stock_platform.sandbox.vendors.coingecko import CoinGecko
 from stock_platform.sandbox.vendors.ecb import Ecb
 from stock_platform.sandbox.vendors.finnhub import Finnhub
+from stock_platform.sandbox.vendors.fred import Fred
 from stock_platform.sandbox.vendors.google_finance import GoogleFinance
 from stock_platform.sandbox.vendors.marketwatch import MarketWatch
 from stock_platform.sandbox.vendors.nasdaqtrader import NasdaqTrader
@@ -31,6 +32,7 @@ ALL: tuple[Vendor, ...] = (
     AlphaVantage(),
     Stooq(),
     Finnhub(),
+    Fred(),
     NasdaqTrader(),
     Sec(),
     YahooPage(),
