@@ -10,6 +10,7 @@ coins or contracts.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 import polars as pl
@@ -31,6 +32,11 @@ class Interval(StrEnum):
         """Whether it is shorter than a session."""
         return self is not Interval.DAY
 
+    @property
+    def length(self) -> timedelta:
+        """From a bar's start to its end; a day's is nominal, since a session is shorter."""
+        return _LENGTHS[self.value]
+
     @classmethod
     def parse(cls, text: str) -> Interval:
         """The interval named by ``text``. Raises InputError."""
@@ -38,6 +44,15 @@ class Interval(StrEnum):
             return cls(text)
         except ValueError:
             raise InputError("interval", text, one_of(cls)) from None
+
+
+_LENGTHS = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
 
 
 class Basis(StrEnum):

@@ -74,7 +74,6 @@ class HttpOptions:
     transport: httpx.BaseTransport | None = None
     wall: Callable[[], float] = time.time
 
-
     @property
     def longest_pause(self) -> float:
         """Seconds to wait at the most after a refusal."""

@@ -56,12 +56,6 @@ FIELDS = {
     "trades": "n",
 }
 NEEDED = ("open", "high", "low", "close")
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-}
 LONG_AGO = timedelta(days=4)
 
 Row = dict[str, object]
@@ -204,7 +198,7 @@ def _over(at: datetime, session: date, interval: Interval, until: datetime) -> b
     if at + LONG_AGO < until:
         return True
     if interval.intraday:
-        return at + LENGTH[interval] <= until
+        return at + interval.length <= until
     return closing(session, US_MARKET) <= until
 
 

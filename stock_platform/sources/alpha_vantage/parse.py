@@ -44,12 +44,6 @@ SERIES = {
 }
 """How an interval is written, as parameter and in the series' name."""
 
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-}
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume")
 ENOUGH = 10
@@ -185,7 +179,7 @@ def _check_spacing(stamps: list[str], wanted: Wanted) -> None:
         return
     times = [time for time in map(_local, stamps) if time is not None]
     gaps = {abs(b - a) for a, b in pairwise(times)} - {timedelta()}
-    length = LENGTH[wanted.interval]
+    length = wanted.interval.length
     if gaps and (min(gaps) < length or (min(gaps) > length and len(times) > ENOUGH)):
         raise Malformed(NAME, f"asked for {wanted.interval}, was given bars {min(gaps)} apart")
 
@@ -218,7 +212,7 @@ def _numbers(values: Mapping[str, object]) -> dict[str, object]:
 
 def _over(at: datetime | None, session: date, wanted: Wanted) -> bool:
     if at is not None:
-        return at + LENGTH[wanted.interval] <= wanted.now
+        return at + wanted.interval.length <= wanted.now
     return wanted.now >= closing(session, wanted.calendar)
 
 

@@ -23,7 +23,6 @@ from stock_platform.sources.base import REJECTED, Answer, Facts, Question
 from stock_platform.sources.crypto_exchanges.bridge import ask, connect, market_of
 from stock_platform.sources.crypto_exchanges.config import BINANCE, EXCHANGES, Exchange
 from stock_platform.sources.crypto_exchanges.parse import (
-    LENGTH,
     Page,
     check_ticker,
     read_bars,
@@ -107,7 +106,7 @@ class ExchangeSource(VendorSource):
 
         limit = self.exchange.page
         if self.exchange.windows:
-            end = min(end, start + limit * LENGTH[tile.interval])
+            end = min(end, start + limit * tile.interval.length)
         since, until = int(start.timestamp() * 1000), int(end.timestamp() * 1000) - 1
         params = {"until": until} if self.exchange.name != "kraken" else {}
         with self._ccxt() as ccxt_exchange:
@@ -126,7 +125,7 @@ class ExchangeSource(VendorSource):
 
     def _next(self, page: Page | None, start: datetime, tile: Tile) -> datetime | None:
         """Where the next page begins; None after the last."""
-        length = LENGTH[tile.interval]
+        length = tile.interval.length
         if self.exchange.windows:
             return start + self.exchange.page * length
         if page is None or page.last is None or page.rows < self.exchange.page:

@@ -28,13 +28,6 @@ from stock_platform.sources.payload import (
     rejected_row,
 )
 
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 NEEDED = ("open", "high", "low", "close")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,7 +63,7 @@ def read_bars(
     Raises:
         NoData: no candles. Malformed: not its form, or no row can be read.
     """
-    source, length = exchange.name, LENGTH[interval]
+    source, length = exchange.name, interval.length
     entries = _rows(exchange, document)
     if not entries:
         raise NoData(source, f"{symbol}: no candles")

@@ -41,13 +41,6 @@ ROLLOVER = timedelta(hours=7)
 """From the start of a currency's day, 17:00 in New York, to the midnight that names it."""
 
 FIELDS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 
 
 @dataclass(frozen=True)
@@ -169,7 +162,7 @@ def _over(
     if at + timedelta(days=3) < now:
         return True
     if interval.intraday or symbol.asset_class in (AssetClass.FX, AssetClass.CRYPTO):
-        return at + LENGTH[interval] <= now
+        return at + interval.length <= now
     return now >= closing(session, calendar)
 
 

@@ -48,13 +48,6 @@ FIELDS = {
     "trades": "n",
 }
 NEEDED = ("open", "high", "low", "close")
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 
 
 @dataclass(frozen=True)
@@ -201,7 +194,7 @@ def _over(at: datetime, session: date, interval: Interval, calendar: str, now: d
     if at + timedelta(days=3) < now:
         return True
     if interval.intraday:
-        return at + LENGTH[interval] <= now
+        return at + interval.length <= now
     return now >= closing(session, calendar)
 
 

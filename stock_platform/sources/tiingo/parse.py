@@ -39,13 +39,6 @@ from stock_platform.sources.payload import (
 from stock_platform.sources.tiingo.config import NAME, ZONE
 
 PRICES = ("open", "high", "low", "close")
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 ENOUGH = 8
 """Gaps that tell the distance of bars; fewer may all be of a share that seldom trades."""
 
@@ -192,7 +185,7 @@ def _check_spacing(stamps: Sequence[datetime], wanted: Wanted) -> None:
             if least <= min(gaps).days and max(gaps).days <= most:
                 raise Malformed(NAME, f"{asked} bars {gaps[0].days} days apart, which are {name}")
         return
-    length = LENGTH[wanted.interval]
+    length = wanted.interval.length
     step = timedelta(seconds=math.gcd(*(round(gap.total_seconds()) for gap in gaps)))
     if step % length or (step > length and len(gaps) >= ENOUGH):
         raise Malformed(NAME, f"{asked} bars {step} apart")
@@ -200,7 +193,7 @@ def _check_spacing(stamps: Sequence[datetime], wanted: Wanted) -> None:
 
 def _over(at: datetime, session: date, wanted: Wanted) -> bool:
     if wanted.interval.intraday:
-        return at + LENGTH[wanted.interval] <= wanted.now
+        return at + wanted.interval.length <= wanted.now
     return wanted.now >= closing(session, wanted.calendar)
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import polars as pl
 
@@ -44,13 +44,6 @@ from stock_platform.sources.yahoo.events import read_dividends, read_splits
 from stock_platform.sources.yahoo.place import Place, read_stamp
 
 QUOTE = (*PRICE_COLUMNS, "volume")
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 SAME_GRANULARITY = {"60m": "1h"}
 
 
@@ -226,7 +219,7 @@ def _live_minute(at: datetime, last: datetime | None, where: Place, interval: In
     Yahoo ends a series with a row stamped at the market time, the close included: a price
     without a period.
     """
-    if at + LENGTH[interval] > where.now and not where.over(where.session(at)):
+    if at + interval.length > where.now and not where.over(where.session(at)):
         return True
     return at == last and at == where.market_time
 

@@ -16,13 +16,6 @@ from stock_platform.domain.errors import InputError, Malformed
 from stock_platform.sources.payload import instant, number, trading_hours
 from stock_platform.sources.yfinance_library.config import NAME
 
-LENGTH = {
-    Interval.MINUTE: timedelta(minutes=1),
-    Interval.MINUTES_5: timedelta(minutes=5),
-    Interval.MINUTES_15: timedelta(minutes=15),
-    Interval.HOUR: timedelta(hours=1),
-    Interval.DAY: timedelta(days=1),
-}
 LAST_MINUTE = (23, 59)
 NEARLY_MIDNIGHT = (22, 23)
 """Local hours at which Yahoo stamps days around the change of the clocks: the next day's."""
@@ -88,7 +81,7 @@ class Place:
         """Whether the bar that begins at a stamp is final."""
         if self.over(self.session(at, interval)):
             return True
-        return interval.intraday and at + LENGTH[interval] <= self.now
+        return interval.intraday and at + interval.length <= self.now
 
     def mark(self, at: datetime, last: datetime, interval: Interval) -> bool:
         """Whether a row is the market's last price, put behind the bars: not a final bar.

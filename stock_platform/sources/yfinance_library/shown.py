@@ -21,7 +21,7 @@ from stock_platform.sources.payload import (
     utc_midnight,
 )
 from stock_platform.sources.yfinance_library.config import NAME
-from stock_platform.sources.yfinance_library.place import LENGTH, Place, read_stamp
+from stock_platform.sources.yfinance_library.place import Place, read_stamp
 
 QUOTE = (*PRICE_COLUMNS, "volume")
 Rejected = list[dict[str, object]]
@@ -140,7 +140,7 @@ def _hours(rows: Sequence[Row], place: Place, interval: Interval) -> list[list[d
     for session, at in days.items():
         hours = trading_hours(session, place.calendar) or (utc_midnight(session),) * 2
         zone = {"timezone": place.zone.key, "gmtoffset": 0}
-        start, end = min([*at, hours[0]]), max([max(at) + LENGTH[interval], hours[1]])
+        start, end = min([*at, hours[0]]), max([max(at) + interval.length, hours[1]])
         if place.session(start, interval) != session:
             start = min(at)  # the library knows a period by the local date of its start
         periods.append([{"start": int(start.timestamp()), "end": int(end.timestamp()), **zone}])
