@@ -127,7 +127,7 @@ def test_up_serves_the_ui_and_one_ctrl_c_stops_it_all(cli: Cli) -> None:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             assert len(children) == 3
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=150)
         finally:
             process.kill()
     assert (process.returncode, said) == (0, "")
