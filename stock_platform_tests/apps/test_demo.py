@@ -46,7 +46,7 @@ def finished(folder: Path, *options: str) -> tuple[int, str, str]:
 
 def account_of(folder: Path) -> dict[str, Any]:
     code, said, complained = finished(folder, "--json")
-    assert code == 0, complained
+    assert code == 0, (complained, json.loads(said)["problems"] if said else "")
     facts: dict[str, Any] = json.loads(said)
     return facts
 
