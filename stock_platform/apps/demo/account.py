@@ -49,7 +49,7 @@ def gather(
         "one_call_per_ticker_and_day": sum(part.missing for part, _ in parts),
         "statuses": dict(sorted(statuses.items())),
         "faults": {fault["kind"]: fault["acted"] for fault in said["faults"] if fault["acted"]},
-        "limits": {name: entry["limits"] for name, entry in said["limits"].items()},
+        "limits": {name: said["limits"][name]["limits"] for name in sorted(calls) if calls[name]},
         "clock_rate": said["clock_rate"],
         "violations": said["violations"],
         "retry_after": waits(said["log"]),

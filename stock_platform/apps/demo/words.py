@@ -28,8 +28,7 @@ def show(facts: dict[str, Any]) -> None:
         "calls": f"{_by(facts['calls'], facts['total_calls'])}; one per ticker would be "
         f"{facts['one_call_per_ticker']:,}, one per ticker and day "
         f"{facts['one_call_per_ticker_and_day']:,}",
-        "limits": f"{plural(facts['violations'], 'violation')} of {_limits(facts)}, clocks "
-        f"running {facts['clock_rate']:g} times as fast",
+        "limits": f"{plural(facts['violations'], 'violation')}{_limits(facts)}",
         "faults": _faults(facts),
         "quarantined": _quarantined(facts["quarantine"]),
         "against the truth": _truth(facts["truth"]),
@@ -71,7 +70,10 @@ def _by(counts: dict[str, int], total: int) -> str:
 
 
 def _limits(facts: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {' and '.join(every)}" for name, every in facts["limits"].items())
+    kept = [f"{name} {' and '.join(every)}" for name, every in facts["limits"].items() if every]
+    if not kept:
+        return ""
+    return f" of {', '.join(kept)}, clocks running {facts['clock_rate']:g} times as fast"
 
 
 def _faults(facts: dict[str, Any]) -> str:
