@@ -102,7 +102,7 @@ PARSED_BARS: dict[str, pl.DataType] = {
     "trades": pl.Int64(),
 }
 
-# stocks.raw_quotes: what one source said, keyed (asset_id, interval, source, ts).
+# stocks.raw_quotes and raw_intraday: what one source said; key (asset_id, interval, source, ts).
 RAW_QUOTES: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
     "interval": pl.String(),
@@ -112,7 +112,8 @@ RAW_QUOTES: dict[str, pl.DataType] = {
     "fetched_at": UTC_STAMP,
 }
 
-# stocks.validated_prices: the bar we stand behind, as traded; key (asset_id, interval, ts).
+# stocks.validated_prices and intraday_prices: the bar we stand behind, as traded; key
+# (asset_id, interval, ts).
 VALIDATED_PRICES: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
     "interval": pl.String(),

@@ -13,6 +13,35 @@ from psycopg import sql
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import names, one
 
+_RAW = (
+    "asset_id",
+    "interval",
+    "source",
+    "ts",
+    "session",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "vwap",
+    "trades",
+    "basis",
+)
+_PRICE = (
+    "asset_id",
+    "interval",
+    "ts",
+    "session",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "vwap",
+    "source",
+    "flags",
+)
 _PERIOD = (
     "asset_id",
     "period",
@@ -26,35 +55,10 @@ _PERIOD = (
     "last_session",
 )
 CONTENT: dict[str, tuple[str, ...]] = {
-    "raw_quotes": (
-        "asset_id",
-        "interval",
-        "source",
-        "ts",
-        "session",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "vwap",
-        "trades",
-        "basis",
-    ),
-    "validated_prices": (
-        "asset_id",
-        "interval",
-        "ts",
-        "session",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "vwap",
-        "source",
-        "flags",
-    ),
+    "raw_quotes": _RAW,
+    "raw_intraday": _RAW,
+    "validated_prices": _PRICE,
+    "intraday_prices": _PRICE,
     "weekly_prices": _PERIOD,
     "monthly_prices": _PERIOD,
     "indicators": (

@@ -26,6 +26,7 @@ from stock_platform.storage import periods as _periods
 from stock_platform.storage.connection import Database
 from stock_platform.storage.digest import content_hash
 from stock_platform.storage.frames import LIST_SEPARATOR, ints, read
+from stock_platform.storage.tables import price_table, raw_table
 
 __all__ = [
     "CLOSES",
@@ -121,10 +122,11 @@ def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
         frame = read(
             connection,
             sql.SQL(
-                "select {} from stocks.raw_quotes r where {} and r.interval = {} and {} "
+                "select {} from stocks.{} r where {} and r.interval = {} and {} "
                 "order by r.asset_id, r.interval, r.source, r.ts"
             ).format(
                 _columns(RAW_WITH_CALL),
+                sql.Identifier(raw_table(grid.interval)),
                 sql.SQL("r.asset_id = any({})").format(ints(grid.assets)),
                 sql.Literal(str(grid.interval)),
                 _between(first, last),
@@ -150,10 +152,11 @@ def prices(
         return read(
             connection,
             sql.SQL(
-                "select {} from stocks.validated_prices r where {} and r.interval = {} and {} "
+                "select {} from stocks.{} r where {} and r.interval = {} and {} "
                 "order by r.asset_id, r.ts"
             ).format(
                 _columns(VALIDATED_PRICES),
+                sql.Identifier(price_table(interval)),
                 sql.SQL("r.asset_id = any({})").format(ints(list(asset_ids))),
                 sql.Literal(str(interval)),
                 _between(start, end),
@@ -177,11 +180,12 @@ def latest(
             connection,
             sql.SQL(
                 "select {} from unnest({}) as a(id) cross join lateral ("
-                "select * from stocks.validated_prices r where r.asset_id = a.id "
+                "select * from stocks.{} r where r.asset_id = a.id "
                 "and r.interval = {} and {} order by r.ts desc limit 1) as r order by r.asset_id"
             ).format(
                 _columns(VALIDATED_PRICES),
                 ints(sorted(set(asset_ids))),
+                sql.Identifier(price_table(interval)),
                 sql.Literal(str(interval)),
                 _between(None, as_of),
             ),

@@ -11,7 +11,7 @@ again changes no row but adds the record of the call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +38,7 @@ from stock_platform.storage import ledger, periods, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, run
 from stock_platform.storage.locks import Kind, begin, lock_assets
+from stock_platform.storage.tables import price_table, raw_table
 from stock_platform.storage.upsert import DAYS, Bounds, Changes, Table, upsert
 
 RAW = Table(
@@ -113,7 +114,8 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
         bars, rejected = _fetched(batches, ids)
         report = WriteReport()
         for group in bars.partition_by("interval", "source") if not bars.is_empty() else []:
-            report += _report(upsert(connection, RAW, group))
+            table = replace(RAW, name=raw_table(group["interval"][0]))
+            report += _report(upsert(connection, table, group))
         torn = _actions(connection, SPLITS, [b.splits for b in batches])
         _actions(connection, DIVIDENDS, [b.dividends for b in batches])
         marked = ledger.mark(connection, pl.concat([b.marks for b in batches]))
@@ -153,7 +155,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         lock_assets(connection, Kind.VALIDATED, grid.assets.tolist())
         changes = upsert(
             connection,
-            VALIDATED,
+            replace(VALIDATED, name=price_table(grid.interval)),
             prices.unique(VALIDATED.key, keep="last", maintain_order=True),
             replace=bounds,
             keep=cells.rename({"session": "day"}),

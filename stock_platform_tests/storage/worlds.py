@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,15 @@ from stock_platform.domain.bars import (
     RAW_QUOTES,
     UTC_STAMP,
     VALIDATED_PRICES,
+    Interval,
     conform,
 )
 from stock_platform.domain.batches import QUARANTINE, CallRecord, FetchBatch, ValidatedBatch
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
 from stock_platform.domain.coverage import MARKS
+from stock_platform.storage.connection import Database
+from stock_platform.storage.tables import PRICE_TABLES, RAW_TABLES
 
 NOW = datetime(2026, 1, 2, 22, tzinfo=UTC)
 
@@ -64,6 +67,64 @@ def raw_bars(
     return conform(frame, RAW_QUOTES)
 
 
+def intraday_bars(
+    assets: list[int],
+    sessions: list[date],
+    *,
+    interval: Interval = Interval.MINUTES_15,
+    opens: str = "14:30",
+    bars: int = 26,
+    source: str = "yahoo",
+    seed: int = 0,
+) -> pl.DataFrame:
+    """RAW_QUOTES of so many bars a session from ``opens`` (UTC) on."""
+    hours, minutes = opens.split(":")
+    first = timedelta(hours=int(hours), minutes=int(minutes))
+    frame = pl.DataFrame(
+        {"asset_id": pl.Series(assets, dtype=pl.Int32())}
+    ).join(pl.DataFrame({"session": sessions}), how="cross").join(
+        pl.DataFrame({"number": range(bars)}), how="cross"
+    )  # fmt: skip
+    random = np.random.default_rng(seed)
+    price = (50 + random.normal(0, 1, frame.height).cumsum() / 10).clip(1).round(2)
+    return conform(
+        frame.with_columns(
+            (
+                pl.col("session").cast(pl.Datetime("us"))
+                + first
+                + pl.col("number") * interval.length
+            ).dt.replace_time_zone("UTC").alias("ts"),
+            pl.lit(str(interval)).alias("interval"),
+            pl.lit(source).alias("source"),
+            pl.Series("open", price),
+            pl.Series("high", (price + 0.25).round(2)),
+            pl.Series("low", (price - 0.25).round(2)),
+            pl.Series("close", (price + random.normal(0, 0.05, frame.height)).round(2)),
+            pl.Series("volume", random.integers(100, 10_000, frame.height)),
+            pl.lit("as_traded").alias("basis"),
+            pl.lit(NOW).cast(UTC_STAMP).alias("fetched_at"),
+        ),
+        RAW_QUOTES,
+    )  # fmt: skip
+
+
+def counts(database: Database) -> dict[str, int]:
+    """The number of rows of each table of bars."""
+    with database.connect() as connection:
+        found = connection.execute(
+            " union all ".join(
+                f"select {table!r}, count(*) from stocks.{table}"
+                for table in (*RAW_TABLES, *PRICE_TABLES)
+            )
+        ).fetchall()
+    return {str(name): int(count) for name, count in found}
+
+
+def _interval(frame: pl.DataFrame) -> Interval:
+    given = "interval" in frame.columns and frame.height
+    return Interval(frame["interval"][0]) if given else Interval.DAY
+
+
 def marks_of(
     cells: pl.DataFrame,
     status: str = "stored",
@@ -73,8 +134,10 @@ def marks_of(
 ) -> pl.DataFrame:
     """MARKS of one state for the cells of a frame with asset_id and session."""
     return conform(
-        cells.select("asset_id", "session").with_columns(
-            pl.lit("1d").alias("interval"),
+        cells.select("asset_id", "session")
+        .unique(maintain_order=True)
+        .with_columns(
+            pl.lit(str(_interval(cells))).alias("interval"),
             pl.lit(status).alias("status"),
             pl.lit(source).alias("source"),
             pl.lit(reason).alias("reason"),
@@ -116,7 +179,8 @@ def validated(
         bars.with_columns(pl.lit([], dtype=pl.List(pl.String())).alias("flags")), VALIDATED_PRICES
     )
     given = {"quarantined": pl.DataFrame(schema=QUARANTINE)} | parts
-    return ValidatedBatch(grid=grid or CellGrid.from_frame(bars), prices=prices, **given)
+    given_grid = grid or CellGrid.from_frame(bars, _interval(bars))
+    return ValidatedBatch(grid=given_grid, prices=prices, **given)
 
 
 def splits_of(rows: list[tuple[int, date, float]], source: str = "yahoo") -> pl.DataFrame:
