@@ -1,17 +1,19 @@
-"""One digest of everything that a database holds, to tell whether two hold the same.
+"""Digests of what a database holds, to tell whether two hold the same.
 
 Belongs here: what counts as content. Stamps of writing, ids of calls and attempts do not: two
-runs that end with the same prices, actions and coverage have the same digest.
+runs that end with the same prices, actions and coverage have the same digest. Backups are held
+to more: every column of every table.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from psycopg import sql
 
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import names, one
+from stock_platform.storage.frames import Connection, names, one, run
 
 _RAW = (
     "asset_id",
@@ -82,30 +84,69 @@ def table_digests(db: Database) -> dict[str, str]:
     Rows are hashed one by one with SHA-256 and the first 8 bytes summed, so that no sort and no
     memory is needed. Coverage rows that differ in ``retry_after`` alone are taken together.
     """
-    digests = {}
     with db.connect() as connection:
-        for table, columns in CONTENT.items():
-            source = sql.SQL("select {} from stocks.{}").format(
-                names(columns), sql.Identifier(table)
-            )
-            if table == "coverage_bits":
-                source = sql.SQL(
-                    "select {0}, bit_or(sessions) as sessions "
-                    "from stocks.coverage_bits group by {0}"
-                ).format(names(columns[:-1]))
-            rows, total = one(
-                connection,
-                sql.SQL(
-                    "select count(*), coalesce(sum(('x' || encode(substr(sha256("
-                    "convert_to(t::text, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)::text "
-                    "from ({}) t"
-                ).format(source),
-            )
-            digests[table] = f"{rows}:{total}"
-    return digests
+        return content_digests(connection)
 
 
 def content_hash(db: Database) -> str:
     """A digest of all final tables: prices, actions, coverage, aggregates, quarantine."""
-    text = "\n".join(f"{table} {digest}" for table, digest in table_digests(db).items())
+    return hash_of(table_digests(db))
+
+
+def hash_of(digests: Mapping[str, str]) -> str:
+    """One digest of tables' digests, of those that hold content."""
+    text = "\n".join(f"{table} {digests[table]}" for table in CONTENT)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digests(connection: Connection) -> dict[str, str]:
+    """``table_digests`` in a transaction of the caller's."""
+    return {table: one(connection, _digest(_content(table)))[0] for table in CONTENT}
+
+
+FORMATS = (
+    "set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; "
+    "set local intervalstyle = 'postgres'; set local extra_float_digits = 1; "
+    "set local bytea_output = 'hex'"
+)
+"""How values are written as text, on which digests of whole rows depend."""
+
+
+def whole_digests(connection: Connection) -> dict[str, str]:
+    """Rows and digest of every table in ``stocks``, all columns; in a transaction."""
+    connection.execute(FORMATS)
+    return {name: one(connection, whole_digest(name))[0] for name in tables(connection)}
+
+
+def tables(connection: Connection) -> list[str]:
+    """The names of the tables in ``stocks``."""
+    found = run(
+        connection,
+        sql.SQL(
+            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+            "where n.nspname = 'stocks' and c.relkind in ('r', 'p') and not c.relispartition "
+            "order by c.relname"
+        ),
+    )
+    return [str(row[0]) for row in found]
+
+
+def whole_digest(table: str) -> sql.Composed:
+    """The query of one table's rows and digest, ``rows:digest``; see FORMATS."""
+    return _digest(sql.SQL("select * from {}").format(sql.Identifier("stocks", table)))
+
+
+def _content(table: str) -> sql.Composed:
+    columns = CONTENT[table]
+    if table == "coverage_bits":
+        return sql.SQL(
+            "select {0}, bit_or(sessions) as sessions from stocks.coverage_bits group by {0}"
+        ).format(names(columns[:-1]))
+    return sql.SQL("select {} from {}").format(names(columns), sql.Identifier("stocks", table))
+
+
+def _digest(source: sql.Composed) -> sql.Composed:
+    return sql.SQL(
+        "select count(*)::text || ':' || coalesce(sum(('x' || encode(substr(sha256("
+        "convert_to(t::text, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)::text from ({}) t"
+    ).format(source)

@@ -88,6 +88,14 @@ def database_info(url: str) -> DatabaseInfo:
         )
 
 
+def timescale_version(connection: Connection) -> str | None:
+    """The version of TimescaleDB that is installed in a database; None without it."""
+    row = run(
+        connection, sql.SQL("select extversion from pg_extension where extname = 'timescaledb'")
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def other_clients(url: str) -> int:
     """How many connections to the server there are, this one left out.
 

@@ -11,6 +11,7 @@ import typer
 
 from stock_platform.apps.cli import (
     backfill,
+    backups,
     database,
     demo,
     fetch,
@@ -79,4 +80,6 @@ app.command("usage", rich_help_panel=_SEE)(usage.usage)
 app.command("market", rich_help_panel=_SEE)(market.market)
 app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
 app.command("sandbox", rich_help_panel=_KEEP)(sandbox.sandbox)
+database.app.command("backup")(backups.backup)
+database.app.command("restore")(backups.restore)
 app.add_typer(database.app, name="db", rich_help_panel=_KEEP)
