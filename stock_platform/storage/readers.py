@@ -9,10 +9,12 @@ COPY; rows are ordered by the key unless said otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from psycopg import sql
 
@@ -23,6 +25,8 @@ from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
 from stock_platform.domain.errors import InputError, one_of
 from stock_platform.storage import periods as _periods
+from stock_platform.storage.blocks import ROWS as STREAM_ROWS
+from stock_platform.storage.blocks import Blocks, read_blocks, stream_blocks
 from stock_platform.storage.connection import Database
 from stock_platform.storage.digest import content_hash
 from stock_platform.storage.frames import LIST_SEPARATOR, ints, read
@@ -47,6 +51,7 @@ __all__ = [
     "quarantined",
     "raw",
     "splits",
+    "stream_prices",
     "usage",
     "weekly",
 ]
@@ -119,20 +124,10 @@ def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
         return pl.DataFrame(schema=RAW_WITH_CALL)
     first, last = grid.sessions[0].astype(object), grid.sessions[-1].astype(object)
     with db.connect() as connection:
-        frame = read(
-            connection,
-            sql.SQL(
-                "select {} from stocks.{} r where {} and r.interval = {} and {} "
-                "order by r.asset_id, r.interval, r.source, r.ts"
-            ).format(
-                _columns(RAW_WITH_CALL),
-                sql.Identifier(raw_table(grid.interval)),
-                sql.SQL("r.asset_id = any({})").format(ints(grid.assets)),
-                sql.Literal(str(grid.interval)),
-                _between(first, last),
-            ),
-            RAW_WITH_CALL,
+        blocks = _bars(
+            raw_table(grid.interval), RAW_WITH_CALL, grid.assets, grid.interval, first, last
         )
+        frame = _with_interval(read_blocks(connection, blocks), grid.interval, RAW_WITH_CALL)
     if grid.mask.all() and len(grid.sessions) == (last - first).days + 1:
         return frame
     return frame.join(
@@ -148,21 +143,28 @@ def prices(
     interval: Interval = Interval.DAY,
 ) -> pl.DataFrame:
     """Validated prices as traded, sessions start..end inclusive (None: all): VALIDATED_PRICES."""
+    blocks = _validated(asset_ids, interval, start, end)
     with db.connect() as connection:
-        return read(
-            connection,
-            sql.SQL(
-                "select {} from stocks.{} r where {} and r.interval = {} and {} "
-                "order by r.asset_id, r.ts"
-            ).format(
-                _columns(VALIDATED_PRICES),
-                sql.Identifier(price_table(interval)),
-                sql.SQL("r.asset_id = any({})").format(ints(list(asset_ids))),
-                sql.Literal(str(interval)),
-                _between(start, end),
-            ),
-            VALIDATED_PRICES,
-        )
+        return _with_interval(read_blocks(connection, blocks), interval, VALIDATED_PRICES)
+
+
+def stream_prices(
+    db: Database,
+    asset_ids: Sequence[int],
+    start: date | None = None,
+    end: date | None = None,
+    interval: Interval = Interval.DAY,
+    *,
+    rows: int = STREAM_ROWS,
+) -> Iterator[pl.DataFrame]:
+    """What ``prices`` gives, in frames of about ``rows`` (an asset, or a session, is not torn).
+
+    One statement, so all frames are of one moment; its connection is held until the end.
+    """
+    blocks = _validated(asset_ids, interval, start, end)
+    with db.connect() as connection:
+        for frame in stream_blocks(connection, blocks, rows):
+            yield _with_interval(frame, interval, VALIDATED_PRICES)
 
 
 def latest(
@@ -371,6 +373,39 @@ def quarantined(
 
 
 _ANY: sql.Composed = sql.SQL("true").format()
+
+
+def _validated(
+    asset_ids: Sequence[int], interval: Interval, start: date | None, end: date | None
+) -> Blocks:
+    ids = sorted(set(asset_ids))
+    return _bars(price_table(interval), VALIDATED_PRICES, ids, interval, start, end)
+
+
+def _bars(
+    table: str,
+    schema: dict[str, pl.DataType],
+    assets: Sequence[int] | npt.NDArray[np.int32],
+    interval: Interval,
+    start: date | None,
+    end: date | None,
+) -> Blocks:
+    """Bars by asset, then by the rest of the key; blocks of a session where it has many."""
+    raw = "fetch_id" in schema
+    return Blocks(
+        sql.Identifier("stocks", table),
+        {name: kind for name, kind in schema.items() if name not in ("asset_id", "interval")},
+        assets,
+        sql.SQL("r.interval = {} and {}").format(sql.Literal(str(interval)), _between(start, end)),
+        order=("source", "ts") if raw else ("ts",),
+        split=("session",) if interval.intraday and not raw else (),
+    )
+
+
+def _with_interval(
+    frame: pl.DataFrame, interval: Interval, schema: dict[str, pl.DataType]
+) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(str(interval)).alias("interval")).select(list(schema))
 
 
 def _columns(schema: dict[str, pl.DataType]) -> sql.Composed:
