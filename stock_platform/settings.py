@@ -53,6 +53,11 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     dagster_database_url: SecretStr | None = None
+    reader_url: SecretStr | None = None
+    reader_timeout_seconds: float = Field(default=60.0, ge=0)
+    role_prefix: str = Field(default="stock_platform", pattern=r"^[a-z_][a-z0-9_]{0,50}$")
+    role_password: SecretStr | None = None
+    dagster_retention_days: int = Field(default=90, ge=0)
     home: Path = Field(default_factory=default_home)
     extension_dir: Path | None = None
 
@@ -148,6 +153,16 @@ class Settings(BaseSettings):
         from stock_platform.storage.embedded import ensure_server
 
         return ensure_server(self.home, extension_dir=self.extension_dir).url
+
+    def resolve_reader_url(self) -> str:
+        """Where to read: as the reader where one is set, else the platform's database.
+
+        Raises:
+            DatabaseError: the embedded server cannot be started.
+        """
+        if self.reader_url is not None:
+            return self.reader_url.get_secret_value()
+        return self.resolve_database_url()
 
     def base_url(self, source: str) -> str | None:
         """The address to ask a source at in place of its vendor's own, or None.
@@ -246,7 +261,7 @@ def load_settings(**overrides: Any) -> Settings:
         variable = str(alias or name)
         if variable == variable.lower():
             variable = f"STOCK_PLATFORM_{variable.upper()}"
-        secret = variable.endswith(("_KEY", "_URL")) and "BASE_URL" not in variable
+        secret = variable.endswith(("_KEY", "_URL", "_PASSWORD")) and "BASE_URL" not in variable
         raise InputError(variable, "***" if secret else first["input"], first["msg"]) from None
     return settings
 

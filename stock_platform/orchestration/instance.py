@@ -26,8 +26,9 @@ from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
 from stock_platform.orchestration.event_log import BatchedEventLogStorage
 from stock_platform.settings import Settings, load_settings
 from stock_platform.storage.guests import Guest, engine_url, guest_engine, make_room
+from stock_platform.storage.roles import GUEST_SCHEMA
 
-SCHEMA = "dagster"
+SCHEMA = GUEST_SCHEMA
 """Dagster's schema in a database that we were given."""
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"

@@ -66,7 +66,7 @@ class Platform:
         from stock_platform.storage.migrate import migrate
 
         url = self.settings.resolve_database_url()
-        migrate(url)
+        migrate(url, self.settings.role_prefix)
         return Database(url)
 
     @cached_property

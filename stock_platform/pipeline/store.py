@@ -18,7 +18,7 @@ from stock_platform.domain.bars import Adjust, Interval
 from stock_platform.domain.corporate_actions import SPLITS, apply_adjustments
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.symbols import parse_symbol
-from stock_platform.settings import load_settings
+from stock_platform.settings import Settings, load_settings
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
@@ -189,6 +189,23 @@ def as_date(parameter: str, value: date | str | None) -> date | None:
 
 
 def open_store(url: str | None = None) -> Store:
-    """The store at ``url``, or at this process's ``DATABASE_URL`` or embedded server."""
+    """The store at ``url``, or at the reader's, ``DATABASE_URL`` or the embedded server.
+
+    ``STOCK_PLATFORM_READER_URL`` names the same database for a user who only reads. As the
+    reader nothing can be written, and no statement takes longer than
+    ``STOCK_PLATFORM_READER_TIMEOUT_SECONDS``.
+    """
     settings = load_settings(**({"database_url": url} if url else {}))
+    if url is None and settings.reader_url is not None:
+        return Store(reading_database(settings))
     return Store(Database(settings.resolve_database_url()))
+
+
+def reading_database(settings: Settings) -> Database:
+    """The database for surfaces that only read: as the reader, if one is set."""
+    session = {}
+    if settings.reader_url is not None:
+        session["default_transaction_read_only"] = "on"
+        if settings.reader_timeout_seconds:
+            session["statement_timeout"] = f"{round(settings.reader_timeout_seconds * 1000)}ms"
+    return Database(settings.resolve_reader_url(), "stock_platform_reader", session=session)

@@ -11,7 +11,7 @@ table in use can then answer "cached plan must not change result type", so migra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
@@ -42,6 +42,7 @@ class Database:
         application_name: shown in ``pg_stat_activity``.
         max_size: most connections at once; the next caller waits for one.
         prepare_threshold: see the module's docstring.
+        session: settings of every session, such as ``statement_timeout``.
 
     Raises:
         DatabaseError: the URL cannot be read.
@@ -54,8 +55,9 @@ class Database:
         *,
         max_size: int = 10,
         prepare_threshold: int | None = 5,
+        session: Mapping[str, str] | None = None,
     ) -> None:
-        self.url = normalized(url)
+        self.url = with_options(normalized(url), session or {})
         self._application_name = application_name
         self._max_size = max_size
         self._prepare_threshold = prepare_threshold
@@ -182,10 +184,11 @@ def normalized(url: str) -> str:
     return url
 
 
-def described(url: str) -> str:
+def described(url: str, user: str | None = None) -> str:
     """A URL without its password, for messages: ``postgresql://user@host:port/name``."""
     parts = conninfo_to_dict(url)
-    user = f"{parts['user']}@" if parts.get("user") else ""
+    user = user or str(parts.get("user") or "")
+    user = f"{user}@" if user else ""
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{user}{parts.get('host') or ''}{port}/{parts.get('dbname') or ''}"
 
@@ -205,6 +208,15 @@ def _in_utc(url: str) -> str:
     """The ``options`` for libpq: the URL's own kept, with the session's time zone UTC."""
     own = conninfo_to_dict(url).get("options")
     return " ".join(filter(None, [str(own) if own else "", "-c timezone=UTC"]))
+
+
+def with_options(url: str, session: Mapping[str, str]) -> str:
+    """A URL whose sessions begin with these settings; its own options are kept and win."""
+    if not session:
+        return url
+    own = conninfo_to_dict(url).get("options")
+    ours = [f"-c {name}={value}" for name, value in session.items()]
+    return make_conninfo(url, options=" ".join([*ours, *([str(own)] if own else [])]))
 
 
 def with_database(url: str, name: str) -> str:

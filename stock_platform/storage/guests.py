@@ -45,6 +45,9 @@ def make_room(guest: Guest) -> None:
     if guest.schema is None:
         return
     with connected(guest.url) as connection:
+        there = "select to_regnamespace(quote_ident(%s)) is not null"
+        if connection.execute(there, [guest.schema]).fetchone() == (True,):
+            return  # a user who may not create schemas can use one
         schema = sql.Identifier(guest.schema)
         connection.execute(sql.SQL("create schema if not exists {}").format(schema))
 

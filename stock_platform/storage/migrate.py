@@ -19,6 +19,7 @@ import psycopg
 
 from stock_platform.domain.errors import DatabaseError
 from stock_platform.storage.connection import connected, described, normalized
+from stock_platform.storage.roles import PREFIX, ensure_roles
 
 SQL_FOLDER = Path(__file__).parent / "migrations" / "sql"
 LOCK_KEY = 7_305_170_901_226_114  # any number that no other program uses
@@ -46,8 +47,14 @@ def version(url: str) -> str | None:
         return _version(connection, url)
 
 
-def migrate(url: str) -> list[str]:
+def migrate(url: str, role_prefix: str = PREFIX) -> list[str]:
     """Apply what is missing; safe to call again and from many processes at once.
+
+    The roles are granted what new tables need, where this user may do that (roles.py tells).
+
+    Args:
+        url: the database.
+        role_prefix: of the names of owner, writer and reader.
 
     Returns:
         the names of the migrations applied by this call, in order; empty when current.
@@ -67,6 +74,7 @@ def migrate(url: str) -> list[str]:
         before = _version(connection, url)
         connection.commit()
         _upgrade(url)
+        ensure_roles(url, role_prefix)
     return [name for name in known() if before is None or number(name) > before]
 
 

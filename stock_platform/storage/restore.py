@@ -36,6 +36,7 @@ from stock_platform.storage.connection import connected, described, with_databas
 from stock_platform.storage.digest import FORMATS, tables, whole_digest, whole_digests
 from stock_platform.storage.frames import Connection, one
 from stock_platform.storage.info import timescale_version
+from stock_platform.storage.roles import PREFIX, ensure_roles
 from stock_platform.storage.tools import Target, Tools, failure, find_tools
 
 REPLACED = "stocks_replaced"
@@ -56,7 +57,7 @@ class Restored:
     applied: list[str]
 
 
-def restore(url: str, path: Path, *, force: bool = False) -> Restored:
+def restore(url: str, path: Path, *, force: bool = False, role_prefix: str = PREFIX) -> Restored:
     """Replace a database's ``stocks`` by a backup's, wholly or not at all.
 
     The schema is brought to this code's version afterwards.
@@ -65,6 +66,7 @@ def restore(url: str, path: Path, *, force: bool = False) -> Restored:
         url: the database; it need not be migrated.
         path: a file of ``backup``.
         force: replace what is there.
+        role_prefix: of the names of the roles that are granted their rights again.
 
     Raises:
         BackupError: the file is broken, from a newer version, or does not fit the server.
@@ -91,7 +93,9 @@ def restore(url: str, path: Path, *, force: bool = False) -> Restored:
         before = _step_aside(there, force=force) if schema else ""
         after = f"drop schema {REPLACED} cascade;" if schema else ""
         load(url, path, tools, before=before, after=_check(manifest) + after)
-    return Restored(manifest, migrate.migrate(url))
+    applied = migrate.migrate(url, role_prefix)
+    ensure_roles(url, role_prefix)
+    return Restored(manifest, applied)
 
 
 @contextmanager

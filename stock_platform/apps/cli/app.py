@@ -19,6 +19,7 @@ from stock_platform.apps.cli import (
     plan,
     prices,
     quarantine,
+    roles,
     sandbox,
     series,
     sources,
@@ -82,4 +83,5 @@ app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
 app.command("sandbox", rich_help_panel=_KEEP)(sandbox.sandbox)
 database.app.command("backup")(backups.backup)
 database.app.command("restore")(backups.restore)
+database.app.add_typer(roles.app, name="roles")
 app.add_typer(database.app, name="db", rich_help_panel=_KEEP)

@@ -67,8 +67,9 @@ def restore(
     from stock_platform.storage.restore import restore as bring_back
 
     read_manifest(file)  # a broken file starts no server
-    url = load_settings().resolve_database_url()
-    restored = bring_back(url, file, force=force)
+    settings = load_settings()
+    url = settings.resolve_database_url()
+    restored = bring_back(url, file, force=force, role_prefix=settings.role_prefix)
     manifest = restored.manifest
     if json:
         output.show_json(asdict(restored) | {"url": described(url)})

@@ -25,13 +25,22 @@ def migrate(*, json: Json = False) -> None:
     from stock_platform.settings import load_settings
     from stock_platform.storage.connection import described
     from stock_platform.storage.migrate import migrate as apply
+    from stock_platform.storage.roles import GUEST_SCHEMA, ensure_roles
 
-    url = load_settings().resolve_database_url()
-    applied = apply(url)
+    settings = load_settings()
+    url = settings.resolve_database_url()
+    applied = apply(url, settings.role_prefix)
+    if settings.database_url is not None and settings.dagster_database_url is None:
+        from stock_platform.storage.guests import Guest, make_room
+
+        make_room(Guest(url, GUEST_SCHEMA))  # a writer may fill it and not make it
+    problem = ensure_roles(url, settings.role_prefix)
     if json:
-        output.show_json({"url": described(url), "applied": applied})
-    else:
-        typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+        output.show_json({"url": described(url), "applied": applied, "roles": problem})
+        return
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+    if problem is not None:
+        output.note(f"roles: {problem}")
 
 
 @app.command()
