@@ -18,7 +18,8 @@ import polars as pl
 from psycopg import sql
 
 from stock_platform.storage.frames import Connection, copy_in, ints, one, read, run
-from stock_platform.storage.upsert import Bounds, Table, merge
+from stock_platform.storage.keyed import Bounds, Table
+from stock_platform.storage.upsert import merge
 
 Period = Literal["weekly", "monthly"]
 PERIODS: tuple[Period, ...] = ("weekly", "monthly")

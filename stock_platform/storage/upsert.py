@@ -5,106 +5,28 @@ tables there are and what depends on them (writers.py, periods.py).
 
 For a writer that holds the lock of its assets (locks.py):
 
-1. Assets that have no row within the frame's bounds are COPYed straight into the table, at
-   the speed of COPY. On a first load that is everything.
-2. The rest goes to a temporary table of the table's own types, so that a value is rounded as
-   it would be stored, and is compared with what is there by an anti-join with literal bounds.
-   Only rows that are new are inserted and only rows that differ are updated: an identical
-   re-load writes nothing, and decompresses nothing where TimescaleDB has compressed.
+1. The rows that are there are read in blocks (blocks.py) and compared in polars (compare.py):
+   reading is quicker than loading the frame into a temporary table would be, so an identical
+   re-load takes less time than COPY would, and needs no catalog, WAL or disk.
+2. New rows are COPYed straight into the table. On a first load that is everything.
+3. Rows that are not the same for certain go to a temporary table of the table's own types, so
+   that a value is rounded as it would be stored, and are compared again, exactly, by a join
+   with literal bounds. Only rows that differ are updated: an identical re-load writes nothing,
+   and decompresses nothing where TimescaleDB has compressed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from psycopg import sql
 
-from stock_platform.storage.frames import Connection, copy_in, ints, names, one, read, run
+from stock_platform.storage.compare import compare
+from stock_platform.storage.frames import Connection, copy_in, names, one, read, run
+from stock_platform.storage.keyed import DAYS, Bounds, Table
 
 _ANALYZE_ABOVE = 1_000
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of rows keyed by asset and time.
-
-    Attributes:
-        name: within the schema ``stocks``.
-        fixed: key columns that have one value throughout a write (interval, source).
-        time: the key's time column.
-        day: the column that tells the date a row belongs to.
-        compared: a difference in one of these is a change.
-        silent: written with a change, and no change by themselves.
-    """
-
-    name: str
-    fixed: tuple[str, ...]
-    time: str
-    day: str
-    compared: tuple[str, ...]
-    silent: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns of the primary key."""
-        return ("asset_id", *self.fixed, self.time)
-
-    @property
-    def local(self) -> tuple[str, ...]:
-        """The columns of the primary key that vary within a write."""
-        return ("asset_id", self.time)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that is written."""
-        return (*self.key, *self.compared, *self.silent)
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        """The qualified name, quoted."""
-        return sql.Identifier("stocks", self.name)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Where the rows of one write can be, as literals for the planner."""
-
-    assets: list[int]
-    start: Any
-    end: Any
-    fixed: dict[str, str]
-
-    @classmethod
-    def of(cls, table: Table, frame: pl.DataFrame) -> Bounds:
-        """The bounds of a frame that is not empty; its fixed columns hold one value each."""
-        return cls(
-            frame["asset_id"].unique().sort().to_list(),
-            frame[table.time].min(),
-            frame[table.time].max(),
-            {name: frame[name][0] for name in table.fixed},
-        )
-
-    def where(
-        self, table: Table, alias: str = "r", assets: list[int] | None = None
-    ) -> sql.Composed:
-        """``alias`` lies within the bounds."""
-        chosen = self.assets if assets is None else assets
-        return sql.SQL("{} = any({}) and {}").format(
-            sql.Identifier(alias, "asset_id"), ints(chosen), self.span(table, alias)
-        )
-
-    def span(self, table: Table, alias: str = "r") -> sql.Composed:
-        """``alias`` lies within the bounds but for the assets."""
-        time = sql.Identifier(alias, table.time)
-        parts = [
-            sql.SQL("{} = {}").format(sql.Identifier(alias, name), sql.Literal(value))
-            for name, value in self.fixed.items()
-        ]
-        parts.append(sql.SQL("{} >= {}").format(time, sql.Literal(self.start)))
-        parts.append(sql.SQL("{} <= {}").format(time, sql.Literal(self.end)))
-        return sql.SQL(" and ").join(parts)
 
 
 @dataclass(frozen=True)
@@ -116,21 +38,6 @@ class Changes:
     unchanged: int
     deleted: int
     days: pl.DataFrame
-
-
-DAYS: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "day": pl.Date()}
-
-
-def occupied(connection: Connection, table: Table, bounds: Bounds) -> list[int]:
-    """Those of the bounds' assets that have a row within them."""
-    rows = run(
-        connection,
-        sql.SQL(
-            "select a from unnest({}) as a cross join lateral ("
-            "select from {} r where r.asset_id = a and {} limit 1) as x order by a"
-        ).format(ints(bounds.assets), table.identifier, bounds.span(table)),
-    )
-    return [row[0] for row in rows]
 
 
 def upsert(
@@ -154,24 +61,23 @@ def upsert(
         return Changes(0, 0, 0, 0, pl.DataFrame(schema=DAYS))
     bounds = replace or Bounds.of(table, frame)
     frame = frame.select(table.columns)
-    present = occupied(connection, table, bounds)
-    there = pl.Series(present, dtype=pl.Int32())
-    fresh = frame.filter(~pl.col("asset_id").is_in(there.implode()))
-    copy_in(connection, table.identifier, fresh)
-    days = [_days(fresh, table)]
-    inserted, updated, unchanged, deleted = fresh.height, 0, 0, 0
-    if present:
-        rest = frame.filter(pl.col("asset_id").is_in(there.implode()))
-        stage(connection, table, rest)
-        merged = merge(connection, table, bounds, present)
-        inserted += merged.inserted
-        updated, unchanged = merged.updated, rest.height - merged.inserted - merged.updated
-        days.append(merged.days)
-        if replace is not None and keep is not None:
-            gone = _delete_absent(connection, table, bounds, present, keep)
-            deleted = gone.height
-            days.append(gone)
+    differences = compare(connection, table, frame, bounds, None if replace is None else keep)
+    copy_in(connection, table.identifier, differences.new)
+    days = [_days(differences.new, table)]
+    updated = 0
+    if not differences.doubtful.is_empty():
+        stage(connection, table, differences.doubtful)
+        merged = merge(
+            connection, table, bounds, differences.doubtful["asset_id"].unique().to_list()
+        )
         unstage(connection, table)
+        updated = merged.updated
+        days.append(merged.days)
+    if not differences.absent.is_empty():
+        _delete(connection, table, bounds, differences.absent)
+        days.append(_days(differences.absent, table))
+    inserted, deleted = differences.new.height, differences.absent.height
+    unchanged = frame.height - inserted - updated
     return Changes(inserted, updated, unchanged, deleted, pl.concat(days).unique())
 
 
@@ -285,45 +191,24 @@ def _same(table: Table, left: str, right: str) -> sql.Composed:
     )
 
 
-def _delete_absent(
-    connection: Connection, table: Table, bounds: Bounds, assets: list[int], keep: pl.DataFrame
-) -> pl.DataFrame:
-    """Delete rows of the cells ``keep`` that are not staged; their asset_id and day."""
-    absent = read(
+def _delete(connection: Connection, table: Table, bounds: Bounds, absent: pl.DataFrame) -> None:
+    """Delete the rows with the keys of ``absent``."""
+    run(
         connection,
-        sql.SQL(
-            "select r.asset_id, r.{day}, ({time})::text from {table} r where {within} "
-            "and not exists (select from staged s where {match})"
-        ).format(
-            day=sql.Identifier(table.day),
-            time=sql.Identifier("r", table.time),
-            table=table.identifier,
-            within=bounds.where(table, assets=assets),
-            match=_same(table, "s", "r"),
+        sql.SQL("create temp table absent on commit drop as select {} from {} with no data").format(
+            names(table.local), table.identifier
         ),
-        {**DAYS, "at": pl.String()},
-    ).join(keep, on=["asset_id", "day"], how="semi")
-    if absent.is_empty():
-        return absent.select("asset_id", "day")
-    run(
-        connection,
-        sql.SQL("create temp table absent (asset_id integer, at text) on commit drop"),
     )
-    copy_in(connection, sql.Identifier("absent"), absent.select("asset_id", "at"))
+    copy_in(connection, sql.Identifier("absent"), absent.select(table.local))
     run(
         connection,
-        sql.SQL(
-            "delete from {table} r using absent a "
-            "where r.asset_id = a.asset_id and r.{time} = a.at::{kind} and {within}"
-        ).format(
+        sql.SQL("delete from {table} r using absent a where {match} and {within}").format(
             table=table.identifier,
-            time=sql.Identifier(table.time),
-            kind=sql.SQL("timestamptz") if table.time == "ts" else sql.SQL("date"),
+            match=_same(table, "a", "r"),
             within=bounds.where(table, assets=absent["asset_id"].unique().to_list()),
         ),
     )
     run(connection, sql.SQL("drop table absent"))
-    return absent.select("asset_id", "day")
 
 
 def _days(frame: pl.DataFrame, table: Table) -> pl.DataFrame:

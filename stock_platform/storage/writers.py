@@ -37,9 +37,10 @@ from stock_platform.domain.cells import CellGrid
 from stock_platform.storage import ledger, periods, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, run
+from stock_platform.storage.keyed import DAYS, Bounds, Table
 from stock_platform.storage.locks import Kind, begin, lock_assets
 from stock_platform.storage.tables import price_table, raw_table
-from stock_platform.storage.upsert import DAYS, Bounds, Changes, Table, upsert
+from stock_platform.storage.upsert import Changes, upsert
 
 RAW = Table(
     name="raw_quotes",
@@ -64,6 +65,7 @@ SPLITS = Table(
     day="ex_date",
     compared=("ratio",),
     silent=("fetched_at",),
+    decimals=10,
 )
 DIVIDENDS = Table(
     name="dividends",
@@ -80,6 +82,7 @@ INDICATORS = Table(
     day="session",
     compared=("simple_return", "log_return", "volatility_21", "volatility_63"),
     silent=("updated_at",),
+    decimals=None,
 )
 
 UNSTORABLE = "unstorable_number"
