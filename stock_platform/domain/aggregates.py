@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from stock_platform.domain.corporate_actions import in_force, later_product
+from stock_platform.domain.corporate_actions import later_product
 
 SESSIONS_PER_YEAR = 252
 
@@ -56,7 +56,7 @@ def returns_and_volatility(adjusted: pl.DataFrame) -> pl.DataFrame:
 def to_periods(
     prices: pl.DataFrame, splits: pl.DataFrame, every: Literal["1w", "1mo"]
 ) -> pl.DataFrame:
-    """Weekly or monthly bars from daily ones as traded.
+    """Weekly or monthly bars from daily ones as traded, and the splits in force.
 
     Prices are in the basis of the period's last session: what came before a split inside
     the period is divided by its ratio.
@@ -68,9 +68,8 @@ def to_periods(
     dated = prices.with_columns(pl.col("session").dt.truncate(every).alias("period")).with_columns(
         pl.col("session").max().over("asset_id", "period").alias("_last")
     )
-    known = in_force(splits)
-    ratio = later_product(dated, known, "session", "ratio") / later_product(
-        dated, known, "_last", "ratio"
+    ratio = later_product(dated, splits, "session", "ratio") / later_product(
+        dated, splits, "_last", "ratio"
     )
     return (
         dated.with_columns(ratio.alias("_ratio"))

@@ -28,6 +28,17 @@ QUARANTINE: dict[str, pl.DataType] = {
     "reasons": pl.List(pl.String()),
 }
 
+# Over which days a source has told every action of an asset: one it told before and does not
+# tell now is withdrawn.
+ANSWERED: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "source": pl.String(),
+    "kind": pl.String(),  # split, dividend
+    "first_day": pl.Date(),
+    "last_day": pl.Date(),
+    "fetched_at": UTC_STAMP,
+}
+
 
 @dataclass(frozen=True)
 class CallRecord:
@@ -57,6 +68,8 @@ class FetchBatch:
         splits: SPLITS. dividends: DIVIDENDS (as paid).
         marks: MARKS; the state of every cell the call was to cover, and of surplus cells.
         rejected: QUARANTINE; rows that could not be read.
+        answered: ANSWERED.
+        at: when, by the market's clock: from then on it is known; None: now.
     """
 
     call: CallRecord | None
@@ -65,6 +78,8 @@ class FetchBatch:
     dividends: pl.DataFrame = field(default_factory=lambda: empty(DIVIDENDS))
     marks: pl.DataFrame = field(default_factory=lambda: empty(MARKS))
     rejected: pl.DataFrame = field(default_factory=lambda: empty(QUARANTINE))
+    answered: pl.DataFrame = field(default_factory=lambda: empty(ANSWERED))
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +91,13 @@ class ValidatedBatch:
         quarantined: QUARANTINE; every raw row of the cells that failed a rule.
         grid: the cells judged. A validated price or an open quarantine entry of theirs that
             is no longer in these frames is removed.
+        at: when, by the market's clock: from then on it is known; None: now.
     """
 
     grid: CellGrid
     prices: pl.DataFrame
     quarantined: pl.DataFrame
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ class Endpoint:
             (then the cell is no_data and no other source is asked).
         end_of_day: the current session is served only after its close.
         float32: prices carry float32 noise (74.05999755859375 for 74.06).
+        actions: answers tell every split and dividend of the days they span, so that one told
+            before and not again is withdrawn.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Endpoint:
     complete: bool = True
     end_of_day: bool = True
     float32: bool = False
+    actions: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Capabilities:
         may_use: variables that help where they are set (a key that raises the limits).
         default_on: whether it is used without being asked for.
         feeds: what it can tell besides bars.
+        market_feeds: those of them that it tells of every symbol at once.
         standby: it is asked only for cells that no other source in play can reach.
         bucket: whose limits it shares: sources of one host are counted together under this
             name; None is its own.
@@ -118,6 +122,7 @@ class Capabilities:
     may_use: tuple[str, ...] = ()
     default_on: bool = True
     feeds: tuple[Feed, ...] = ()
+    market_feeds: tuple[Feed, ...] = ()
     standby: bool = False
     bucket: str | None = None
 

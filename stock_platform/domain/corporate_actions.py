@@ -7,13 +7,23 @@ Factors are CRSP's (Center for Research in Security Prices, "Data Descriptions G
 adjust price): a split divides earlier prices by its ratio and multiplies earlier volumes;
 a cash dividend multiplies earlier prices by 1 - cash / close before the ex-date. All
 functions work on many assets at once, with sorted joins and no loop over rows.
+
+The close that a dividend is measured by is the last one before its ex-date, if it is at most
+``LOOK_BACK`` old: the longest closure of the American exchanges since 1933 was from the 11th to
+the 16th of September 2001. With an older close, of a history with a hole in it, the dividend has
+no factor rather than a wrong one, and ``stock-platform actions`` says so.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import polars as pl
 
 from stock_platform.domain.bars import PRICE_COLUMNS, UTC_STAMP, Adjust
+
+LOOK_BACK = timedelta(days=10)
+"""How many calendar days before an ex-date the close may be that measures a dividend."""
 
 # One share before becomes ratio shares from ex_date on (4-for-1: 4.0; 1-for-10: 0.1).
 SPLITS: dict[str, pl.DataType] = {
@@ -35,12 +45,15 @@ DIVIDENDS: dict[str, pl.DataType] = {
 }
 
 
-def in_force(actions: pl.DataFrame) -> pl.DataFrame:
-    """One action per asset and ex-date: the one fetched last (then by source)."""
-    latest_last = actions.sort(
-        "asset_id", "ex_date", "fetched_at", "source", descending=[False, False, False, True]
-    )
-    return latest_last.unique(["asset_id", "ex_date"], keep="last", maintain_order=True)
+# What one source told, and for how long: withdrawn_at is null while it still says so.
+TOLD_SPLITS: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "ex_date": pl.Date(),
+    "source": pl.String(),
+    "ratio": pl.Float64(),
+    "told_at": UTC_STAMP,
+    "withdrawn_at": UTC_STAMP,
+}
 
 
 def later_product(rows: pl.DataFrame, factors: pl.DataFrame, day: str, value: str) -> pl.Series:
@@ -83,20 +96,73 @@ def undo_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
             divided by every split between the session and ``fetched_at``; and perhaps
             fetched_on, that instant's date on the exchange, which decides where it differs
             from the UTC date (an American evening is the next day in UTC).
-        splits: SPLITS; those of one asset and ex-date count once (``in_force``).
+        splits: SPLITS in force, one an asset and ex-date.
 
     Returns:
         The same rows and columns, as traded.
     """
     if bars.is_empty() or splits.is_empty():
         return bars
-    known = in_force(splits)
     if "fetched_on" not in bars.columns:
         dated = bars.with_columns(pl.col("fetched_at").dt.date().alias("fetched_on"))
     else:
         dated = bars
-    since = later_product(dated, known, "session", "ratio")
-    after = later_product(dated, known, "fetched_on", "ratio")
+    since = later_product(dated, splits, "session", "ratio")
+    after = later_product(dated, splits, "fetched_on", "ratio")
+    return _scale(bars, since / after)
+
+
+def undo_own_splits(bars: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """As-traded bars from bars of sources that tell the splits they adjusted for.
+
+    A source is undone by what it said itself when it gave the bar, right or wrong: by its own
+    ex-date and ratio, and not by a split that it learnt of later. Bars shorter than a day come
+    in pieces that end before the present, so a split may be told by a later call: they are
+    undone by every split up to the fetch, unless it had been withdrawn by then.
+
+    Args:
+        bars: as for ``undo_splits``, and source and interval.
+        told: TOLD_SPLITS of those sources, withdrawn and corrected ones among them.
+
+    Returns:
+        The same rows and columns, as traded.
+    """
+    if bars.is_empty() or told.is_empty():
+        return bars
+    key = ["asset_id", "source", "interval", "fetched_at"]
+    fetches = bars.select(key).unique(maintain_order=True).with_row_index("_fetch")
+    before = pl.col("told_at") <= pl.col("fetched_at")
+    known = (
+        fetches.join(
+            told.select("asset_id", "source", "ex_date", "ratio", "told_at", "withdrawn_at"),
+            on=["asset_id", "source"],
+        )
+        .filter(
+            pl.col("withdrawn_at").is_null() | (pl.col("withdrawn_at") > pl.col("fetched_at")),
+            before | (pl.col("interval") != "1d"),
+        )
+        .with_columns(before.alias("_before"))
+        .sort("_fetch", "ex_date", "_before", "told_at")
+    )
+    # the version of then, or else the first that came after
+    chosen = pl.concat(
+        [
+            known.filter("_before").unique(["_fetch", "ex_date"], keep="last"),
+            known.filter(~pl.col("_before")).unique(["_fetch", "ex_date"], keep="first"),
+        ]
+    ).unique(["_fetch", "ex_date"], keep="first", maintain_order=True)
+    if chosen.is_empty():
+        return bars
+    splits = chosen.select(pl.col("_fetch").cast(pl.Int32).alias("asset_id"), "ex_date", "ratio")
+    numbered = bars.join(fetches, on=key, how="left", maintain_order="left")
+    by_fetch = numbered.select(
+        pl.col("_fetch").cast(pl.Int32).alias("asset_id"),
+        "session",
+        (pl.col("fetched_on") if "fetched_on" in bars.columns else pl.col("fetched_at").dt.date())
+        .alias("fetched_on"),
+    )  # fmt: skip
+    since = later_product(by_fetch, splits, "session", "ratio")
+    after = later_product(by_fetch, splits, "fetched_on", "ratio")
     return _scale(bars, since / after)
 
 
@@ -112,8 +178,8 @@ def apply_adjustments(
 
     Args:
         prices: as traded; asset_id, ``day`` (Date), prices, volume, perhaps vwap.
-        splits: SPLITS.
-        dividends: DIVIDENDS (as paid).
+        splits: SPLITS in force, one an asset and ex-date (see reconciling.py).
+        dividends: DIVIDENDS in force (as paid), likewise.
         mode: NONE returns the prices as they are; SPLITS; ALL adds dividends.
         closes: asset_id, ex_date, close: each dividend's last close before its ex-date, as
             traded. None takes them from ``prices``, which must then reach to the present.
@@ -124,13 +190,12 @@ def apply_adjustments(
     """
     if mode is Adjust.NONE or prices.is_empty():
         return prices
-    known = in_force(splits)
-    adjusted = _scale(prices, 1.0 / later_product(prices, known, day, "ratio"))
+    adjusted = _scale(prices, 1.0 / later_product(prices, splits, day, "ratio"))
     if mode is Adjust.SPLITS or dividends.is_empty():
         return adjusted
     factors = dividend_factors(
-        in_force(dividends),
-        known,
+        dividends,
+        splits,
         _closes_before(dividends, prices, day) if closes is None else closes,
     )
     return _scale(adjusted, later_product(prices, factors, day, "factor"), volume=False)
@@ -142,8 +207,8 @@ def dividend_factors(
     """asset_id, ex_date and factor: what each dividend multiplies earlier prices by.
 
     A dividend paid on the day of a split is per share after it, and the close is before it:
-    so the cash is multiplied by that day's ratio. A dividend without a close before it, or
-    as large as that close, has no factor.
+    so the cash is multiplied by that day's ratio. A dividend without a close before it (within
+    ``LOOK_BACK``), or as large as that close, has no factor.
     """
     return (
         dividends.join(closes, on=["asset_id", "ex_date"], how="inner")
@@ -155,7 +220,7 @@ def dividend_factors(
 
 
 def _closes_before(dividends: pl.DataFrame, prices: pl.DataFrame, day: str) -> pl.DataFrame:
-    """asset_id, ex_date, close: the last close before each ex-date."""
+    """asset_id, ex_date, close: the last close before each ex-date, within LOOK_BACK."""
     wanted = (
         dividends.select("asset_id", "ex_date")
         .unique()
@@ -165,7 +230,12 @@ def _closes_before(dividends: pl.DataFrame, prices: pl.DataFrame, day: str) -> p
     have = prices.select("asset_id", pl.col(day).alias("_day"), "close").sort("_day")
     return (
         wanted.join_asof(
-            have, on="_day", by="asset_id", strategy="backward", check_sortedness=False
+            have,
+            on="_day",
+            by="asset_id",
+            strategy="backward",
+            check_sortedness=False,
+            tolerance=LOOK_BACK - timedelta(days=1),
         )
         .drop_nulls("close")
         .select("asset_id", "ex_date", "close")

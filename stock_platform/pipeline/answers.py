@@ -13,12 +13,13 @@ import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import RAW_QUOTES, conform
-from stock_platform.domain.batches import QUARANTINE, CallRecord, FetchBatch
+from stock_platform.domain.batches import ANSWERED, QUARANTINE, CallRecord, FetchBatch
 from stock_platform.domain.capabilities import Endpoint, Tile
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
 from stock_platform.domain.coverage import MARKS, CellStatus
 from stock_platform.domain.errors import SourceError
+from stock_platform.domain.reconciling import KINDS
 from stock_platform.domain.validation.plausibility import doubtful
 from stock_platform.sources.base import Answer
 
@@ -153,6 +154,37 @@ def batch_of(
         ),
         marks=pl.concat(found).unique(["asset_id", "session"], keep="first", maintain_order=True),
         rejected=_rejected(answer, owners, tile),
+        answered=_answered(tile, endpoint, answer, raw, received),
+        at=moment.market,
+    )
+
+
+def _answered(
+    tile: Tile, endpoint: Endpoint, answer: Answer, raw: pl.DataFrame, received: datetime
+) -> pl.DataFrame:
+    """ANSWERED: the days over which this answer tells every action of its asset.
+
+    From the second session to the last: actions of the first may be cut off. An answer with
+    rows that could not be read, or without a bar, settles nothing.
+    """
+    if not endpoint.actions or raw.is_empty() or not answer.rejected.is_empty():
+        return pl.DataFrame(schema=ANSWERED)
+    spans = (
+        raw.group_by("asset_id")
+        .agg(pl.col("session").min().alias("first"), pl.col("session").max().alias("last_day"))
+        .with_columns(pl.col("first").dt.offset_by("1d").alias("first_day"))
+        .filter(pl.col("first_day") <= pl.col("last_day"))
+    )
+    return pl.concat(
+        conform(
+            spans.with_columns(
+                pl.lit(tile.source).alias("source"),
+                pl.lit(kind).alias("kind"),
+                pl.lit(received).alias("fetched_at"),
+            ),
+            ANSWERED,
+        )
+        for kind in KINDS
     )
 
 

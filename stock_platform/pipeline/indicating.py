@@ -35,7 +35,11 @@ def refresh_indicators(db: Database, grid: CellGrid) -> int:
         first, last = cells.sessions[0].astype(object), cells.sessions[-1].astype(object)
         prices = readers.prices(db, ids, first - REACH, last + REACH, Interval.DAY)
         adjusted = apply_adjustments(
-            prices, readers.splits(db, ids), readers.dividends(db, ids), Adjust.ALL
+            prices,
+            readers.splits(db, ids),
+            readers.dividends(db, ids),
+            Adjust.ALL,
+            closes=readers.closes_before_dividends(db, ids),
         )
         frame = returns_and_volatility(adjusted).filter(pl.col("session") >= first)
         if not frame.is_empty():

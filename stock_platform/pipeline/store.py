@@ -7,9 +7,9 @@ Belongs here: the public reading API. Does not: SQL (storage/readers.py), adjust
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import polars as pl
 
@@ -17,13 +17,15 @@ from stock_platform.domain.aggregates import to_periods
 from stock_platform.domain.bars import Adjust, Interval
 from stock_platform.domain.corporate_actions import SPLITS, apply_adjustments
 from stock_platform.domain.errors import InputError
+from stock_platform.domain.reconciling import Kind
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.settings import Settings, load_settings
+from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
-from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
 from stock_platform.storage.series import series as read_series
 
+DATE_LENGTH = len("2024-01-31")
 LONGEST_PERIOD = timedelta(days=31)
 PERIODS = {"1wk": "weekly", "1mo": "monthly"}
 
@@ -42,6 +44,7 @@ class Store:
         *,
         adjust: str = "none",
         interval: str = "1d",
+        as_of: datetime | date | str | None = None,
     ) -> pl.DataFrame:
         """Validated prices, by ticker and then by time.
 
@@ -51,6 +54,8 @@ class Store:
             end: last session, inclusive; None is the last there is.
             adjust: "none" as traded, "splits", or "all" (splits and dividends, CRSP-style).
             interval: a bar's length: 1m, 5m, 15m, 1h or 1d; or 1wk, 1mo.
+            as_of: prices and actions as this database knew them then: at a moment (UTC
+                where it has no zone), or at the end of a day in UTC. None: now.
 
         Returns:
             Columns ticker, ts (UTC, bar start), session (exchange's local date), open,
@@ -65,6 +70,7 @@ class Store:
         wanted = [tickers] if isinstance(tickers, str) else list(tickers)
         mode = Adjust.parse(adjust)
         first, last = as_date("start", start), as_date("end", end)
+        moment = as_moment("as_of", as_of)
         if first and last and first > last:
             raise InputError("start", str(first), f"use a date up to the end, {last}")
         ids = self._resolve(wanted)
@@ -75,9 +81,10 @@ class Store:
         asset_ids = names["asset_id"].to_list()
         if interval not in PERIODS:
             bar = Interval.parse(interval)
-            frame = self._adjusted(readers.prices(self._db, asset_ids, first, last, bar), mode)
-        elif mode is Adjust.ALL:
-            frame = self._adjusted_periods(asset_ids, interval, first, last)
+            stored = readers.prices(self._db, asset_ids, first, last, bar, moment)
+            frame = self._adjusted(stored, mode, moment)
+        elif mode is Adjust.ALL or moment is not None:
+            frame = self._derived_periods(asset_ids, interval, first, last, mode, moment)
         else:
             stored = readers.periods(self._db, asset_ids, PERIODS[interval], first, last)
             frame = self._adjusted(stored, mode)
@@ -119,36 +126,87 @@ class Store:
             as_date("as_of", as_of),
         )
 
-    def _adjusted(self, frame: pl.DataFrame, mode: Adjust) -> pl.DataFrame:
+    def splits(
+        self, tickers: str | Iterable[str], *, as_of: datetime | date | str | None = None
+    ) -> pl.DataFrame:
+        """Splits in force: ticker, ex_date, ratio (4-for-1: 4.0), source.
+
+        Raises:
+            InputError: an unknown ticker, or ``as_of`` is no date.
+        """
+        return self._actions(tickers, "split", as_of)
+
+    def dividends(
+        self, tickers: str | Iterable[str], *, as_of: datetime | date | str | None = None
+    ) -> pl.DataFrame:
+        """Dividends in force as paid: ticker, ex_date, amount (cash a share), currency, source.
+
+        Raises:
+            InputError: an unknown ticker, or ``as_of`` is no date.
+        """
+        return self._actions(tickers, "dividend", as_of)
+
+    def _actions(
+        self, tickers: str | Iterable[str], kind: Kind, as_of: datetime | date | str | None
+    ) -> pl.DataFrame:
+        moment = as_moment("as_of", as_of)
+        ids = self._resolve([tickers] if isinstance(tickers, str) else list(tickers))
+        frame = actions.in_force(self._db, list(ids.values()), kind, moment)
+        names = pl.DataFrame(
+            {"asset_id": list(ids.values()), "ticker": list(ids.keys())},
+            schema={"asset_id": pl.Int32(), "ticker": pl.String()},
+        )
+        return (
+            names.join(frame, on="asset_id")
+            .sort("ticker", "ex_date")
+            .select("ticker", "ex_date", *actions.TOLD[kind].compared, "source")
+        )
+
+    def _adjusted(
+        self, frame: pl.DataFrame, mode: Adjust, as_of: datetime | None = None
+    ) -> pl.DataFrame:
         if mode is Adjust.NONE or frame.is_empty():
             return frame
         ids = frame["asset_id"].unique().to_list()
         return apply_adjustments(
             frame,
-            readers.splits(self._db, ids),
-            readers.dividends(self._db, ids),
+            readers.splits(self._db, ids, as_of),
+            readers.dividends(self._db, ids, as_of),
             mode,
-            closes=readers.closes_before_dividends(self._db, ids),
+            closes=readers.closes_before_dividends(self._db, ids, as_of),
         )
 
-    def _adjusted_periods(
-        self, asset_ids: list[int], interval: str, first: date | None, last: date | None
+    def _derived_periods(
+        self,
+        asset_ids: list[int],
+        interval: str,
+        first: date | None,
+        last: date | None,
+        mode: Adjust,
+        as_of: datetime | None,
     ) -> pl.DataFrame:
-        """Periods of adjusted days: a dividend inside a period divides it, too."""
-        days = self._adjusted(
-            readers.prices(
-                self._db,
-                asset_ids,
-                first and first - LONGEST_PERIOD,
-                last and last + LONGEST_PERIOD,
-            ),
-            Adjust.ALL,
+        """Periods of days that are adjusted first, or were known then.
+
+        A dividend inside a period divides it, too.
+        """
+        every: Literal["1w", "1mo"] = "1w" if interval == "1wk" else "1mo"
+        days = readers.prices(
+            self._db,
+            asset_ids,
+            first and first - LONGEST_PERIOD,
+            last and last + LONGEST_PERIOD,
+            as_of=as_of,
         )
-        frame = to_periods(days, pl.DataFrame(schema=SPLITS), "1w" if interval == "1wk" else "1mo")
-        return frame.filter(
+        if mode is Adjust.ALL:
+            adjusted = self._adjusted(days, mode, as_of)
+            frame = to_periods(adjusted, pl.DataFrame(schema=SPLITS), every)
+        else:
+            frame = to_periods(days, readers.splits(self._db, asset_ids, as_of), every)
+        frame = frame.filter(
             pl.col("last_session") >= (first or date.min),
             pl.col("first_session") <= (last or date.max),
         ).with_columns(pl.col("last_session").alias("session"))
+        return frame if mode is Adjust.ALL else self._adjusted(frame, mode, as_of)
 
     def _resolve(self, tickers: list[str]) -> dict[str, int]:
         if not tickers:
@@ -186,6 +244,30 @@ def as_date(parameter: str, value: date | str | None) -> date | None:
         return date.fromisoformat(value)
     except ValueError:
         raise InputError(parameter, value, "use a date like 2024-01-31") from None
+
+
+def as_moment(parameter: str, value: datetime | date | str | None) -> datetime | None:
+    """An aware instant: a stamp's (UTC where it has no zone), or the end of a day in UTC.
+
+    Raises:
+        InputError: text that is neither.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = (
+                date.fromisoformat(value)
+                if len(value) <= DATE_LENGTH
+                else datetime.fromisoformat(value)
+            )
+        except ValueError:
+            raise InputError(
+                parameter, value, "use a date or a time like 2024-01-31 or 2024-01-31T21:00Z"
+            ) from None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.combine(value, time.max, UTC)
 
 
 def open_store(url: str | None = None) -> Store:

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
+from stock_platform.domain.bars import Basis
 from stock_platform.domain.batches import ValidatedBatch
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.capabilities import Capabilities
+from stock_platform.domain.capabilities import Capabilities, Endpoint
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.validation import Level, choose
+from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
-from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
 from stock_platform.storage.locks import judging
 
@@ -39,21 +40,30 @@ def validate_cells(
     """
     preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
     float32 = [c.source for c in sources.values() if any(e.float32 for e in c.endpoints)]
+    tellers = sorted(c.source for c in sources.values() if any(map(tells_its_splits, c.endpoints)))
     for part in grid.row_chunks(CELLS_PER_BATCH):
         cells = part.trimmed()
         ids = cells.assets.tolist()
         calendars = catalog.by_id(db, ids).select("asset_id", "calendar")
         with judging(db, ids):
+            at = clock.now()
             verdict = choose(
                 with_local_dates(readers.raw(db, cells), calendars),
                 splits=readers.splits(db, ids),
                 preference=preference,
                 sessions=session_table(calendars, cells),
-                now=clock.now(),
+                now=at,
                 level=level,
                 float32=float32,
+                told=actions.told_splits(db, ids, tellers) if tellers else None,
+                tellers=tellers,
             )
-            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined)
+            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at)
+
+
+def tells_its_splits(endpoint: Endpoint) -> bool:
+    """Whether its answers tell the splits that its prices are adjusted for."""
+    return endpoint.to_now and endpoint.basis is Basis.SPLIT_ADJUSTED
 
 
 def with_local_dates(raw: pl.DataFrame, calendars: pl.DataFrame) -> pl.DataFrame:

@@ -73,6 +73,8 @@ CONTENT: dict[str, tuple[str, ...]] = {
     ),
     "splits": ("asset_id", "ex_date", "source", "ratio"),
     "dividends": ("asset_id", "ex_date", "source", "amount", "currency"),
+    "splits_in_force": ("asset_id", "ex_date", "ratio", "source", "sources"),
+    "dividends_in_force": ("asset_id", "ex_date", "amount", "currency", "source", "sources"),
     "coverage_bits": ("asset_id", "interval", "year", "status", "source", "reason", "sessions"),
     "quarantine": ("quarantine_id", "stage", "row", "reasons"),
 }

@@ -29,6 +29,8 @@ class Table:
         compared: a difference in one of these is a change.
         silent: written with a change, and no change by themselves.
         decimals: of its NUMERIC columns; None: it has double precision ones.
+        since: the silent column that tells from when on a row was known; with ``history``.
+        history: the table that former rows go to, which has ``known_to`` besides.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Table:
     compared: tuple[str, ...]
     silent: tuple[str, ...] = ()
     decimals: int | None = 8
+    since: str = ""
+    history: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def _derive(connection: Connection, period: Period, bounds: Bounds) -> None:
     (splits,) = one(
         connection,
         sql.SQL(
-            "select count(*) from stocks.splits where asset_id = any({}) "
+            "select count(*) from stocks.splits_in_force where asset_id = any({}) "
             "and ex_date between {} and {}"
         ).format(
             ints(bounds.assets), sql.Literal(bounds.start), sql.Literal(bounds.end + _LONGEST)

@@ -22,8 +22,9 @@ from stock_platform.domain.aggregates import INDICATORS
 from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, VALIDATED_PRICES, Interval
 from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.cells import CellGrid
-from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
+from stock_platform.domain.corporate_actions import LOOK_BACK
 from stock_platform.domain.errors import InputError, one_of
+from stock_platform.storage import actions
 from stock_platform.storage import periods as _periods
 from stock_platform.storage.blocks import ROWS as STREAM_ROWS
 from stock_platform.storage.blocks import Blocks, read_blocks, stream_blocks
@@ -141,8 +142,14 @@ def prices(
     start: date | None = None,
     end: date | None = None,
     interval: Interval = Interval.DAY,
+    as_of: datetime | None = None,
 ) -> pl.DataFrame:
-    """Validated prices as traded, sessions start..end inclusive (None: all): VALIDATED_PRICES."""
+    """Validated prices as traded, sessions start..end inclusive (None: all): VALIDATED_PRICES.
+
+    ``as_of``: as they were known at that moment; None: now.
+    """
+    if as_of is not None:
+        return _known_then(db, asset_ids, start, end, interval, as_of)
     blocks = _validated(asset_ids, interval, start, end)
     with db.connect() as connection:
         return _with_interval(read_blocks(connection, blocks), interval, VALIDATED_PRICES)
@@ -195,33 +202,45 @@ def latest(
         )
 
 
-def splits(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
-    """The splits in force, one an asset and day: SPLITS."""
-    return _actions(db, sql.SQL("splits_in_force"), asset_ids, SPLITS)
+def splits(db: Database, asset_ids: Sequence[int], as_of: datetime | None = None) -> pl.DataFrame:
+    """The splits in force, one an asset and day: SPLITS. ``as_of`` as for ``prices``."""
+    return actions.in_force(db, asset_ids, "split", as_of)
 
 
-def dividends(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
+def dividends(
+    db: Database, asset_ids: Sequence[int], as_of: datetime | None = None
+) -> pl.DataFrame:
     """The dividends in force as paid, one an asset and day: DIVIDENDS."""
-    return _actions(db, sql.SQL("dividends_in_force"), asset_ids, DIVIDENDS)
+    return actions.in_force(db, asset_ids, "dividend", as_of)
 
 
-def closes_before_dividends(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
+def closes_before_dividends(
+    db: Database, asset_ids: Sequence[int], as_of: datetime | None = None
+) -> pl.DataFrame:
     """The last close before each dividend, as traded: CLOSES.
 
     A dividend's factor needs it even where the prices asked for begin on the ex-date.
-    Dividends with no price before them are left out.
+    Dividends with no price in the LOOK_BACK before them are left out, and those in another
+    currency than the prices.
     """
     with db.connect() as connection:
         return read(
             connection,
             sql.SQL(
-                "select d.asset_id, d.ex_date, p.close "
-                "from stocks.dividends_in_force d cross join lateral ("
-                "select p.close from stocks.validated_prices p "
+                "select d.asset_id, d.ex_date, p.close from {dividends} d "
+                "join stocks.assets a on a.asset_id = d.asset_id "
+                "and coalesce(d.currency = a.currency, true) cross join lateral ("
+                "select p.close from {prices} p "
                 "where p.asset_id = d.asset_id and p.interval = '1d' and p.session < d.ex_date "
+                "and p.session >= d.ex_date - {days} and p.ts >= d.ex_date - {days} - 2 "
                 "and p.ts < d.ex_date + 2 order by p.ts desc limit 1) p "
-                "where d.asset_id = any({}) order by d.asset_id, d.ex_date"
-            ).format(ints(list(asset_ids))),
+                "where d.asset_id = any({ids}) order by d.asset_id, d.ex_date"
+            ).format(
+                dividends=actions.relation("dividends", as_of),
+                prices=_prices("validated_prices", as_of),
+                days=sql.Literal(LOOK_BACK.days),
+                ids=ints(list(asset_ids)),
+            ),
             CLOSES,
         )
 
@@ -452,15 +471,33 @@ def _calls(run_id: str | None, since: datetime | None) -> sql.Composed:
     return sql.SQL(" and ").join(parts)
 
 
-def _actions(
-    db: Database, view: sql.SQL, asset_ids: Sequence[int], schema: dict[str, pl.DataType]
+def _known_then(
+    db: Database,
+    asset_ids: Sequence[int],
+    start: date | None,
+    end: date | None,
+    interval: Interval,
+    as_of: datetime,
 ) -> pl.DataFrame:
+    """``prices`` of a moment, former rows among them."""
     with db.connect() as connection:
         return read(
             connection,
             sql.SQL(
-                "select {} from stocks.{} r where r.asset_id = any({}) "
-                "order by r.asset_id, r.ex_date"
-            ).format(_columns(schema), view, ints(list(asset_ids))),
-            schema,
+                "select {} from {} r where {} and r.interval = {} and {} order by r.asset_id, r.ts"
+            ).format(
+                _columns(VALIDATED_PRICES),
+                _prices(price_table(interval), as_of),
+                sql.SQL("r.asset_id = any({})").format(ints(list(asset_ids))),
+                sql.Literal(str(interval)),
+                _between(start, end),
+            ),
+            VALIDATED_PRICES,
         )
+
+
+def _prices(table: str, as_of: datetime | None) -> sql.Composable:
+    """A table of prices, or the function that gives prices as they were known."""
+    if as_of is None:
+        return sql.Identifier("stocks", table)
+    return sql.SQL("stocks.prices_as_of({}::timestamptz)").format(sql.Literal(as_of))

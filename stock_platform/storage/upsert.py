@@ -13,11 +13,14 @@ For a writer that holds the lock of its assets (locks.py):
    that a value is rounded as it would be stored, and are compared again, exactly, by a join
    with literal bounds. Only rows that differ are updated: an identical re-load writes nothing,
    and decompresses nothing where TimescaleDB has compressed.
+4. Where a table keeps its history, rows that are about to be changed or deleted are copied
+   there first, with the moment until which they were known.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 from psycopg import sql
@@ -47,6 +50,7 @@ def upsert(
     *,
     replace: Bounds | None = None,
     keep: pl.DataFrame | None = None,
+    at: datetime | None = None,
 ) -> Changes:
     """Bring the table to hold the frame's rows; the caller holds the locks.
 
@@ -56,6 +60,7 @@ def upsert(
         frame: the table's columns; keys are unique, fixed columns have one value.
         replace: with ``keep``: also delete rows within these bounds that are not in the frame.
         keep: asset_id and day of the cells that ``replace`` is about; rows of other cells stay.
+        at: until when deleted rows were known, for a table that keeps its history; None: now.
     """
     if frame.is_empty() and replace is None:
         return Changes(0, 0, 0, 0, pl.DataFrame(schema=DAYS))
@@ -74,7 +79,7 @@ def upsert(
         updated = merged.updated
         days.append(merged.days)
     if not differences.absent.is_empty():
-        _delete(connection, table, bounds, differences.absent)
+        delete(connection, table, bounds, differences.absent, at)
         days.append(_days(differences.absent, table))
     inserted, deleted = differences.new.height, differences.absent.height
     unchanged = frame.height - inserted - updated
@@ -162,6 +167,9 @@ def merge(connection: Connection, table: Table, bounds: Bounds, assets: list[int
     )
     if updated:
         narrow = Bounds(days["asset_id"].unique().to_list(), first, last, bounds.fixed)
+        if table.history:
+            until = sql.Identifier("x", table.since)
+            _remember(connection, table, stamped, on, until, narrow.where(table))
         sets = [sql.SQL("{0} = s.{0}").format(sql.Identifier(n)) for n in table.compared]
         sets += [sql.SQL("{0} = x.{0}").format(sql.Identifier(n)) for n in table.silent]
         run(
@@ -191,8 +199,14 @@ def _same(table: Table, left: str, right: str) -> sql.Composed:
     )
 
 
-def _delete(connection: Connection, table: Table, bounds: Bounds, absent: pl.DataFrame) -> None:
-    """Delete the rows with the keys of ``absent``."""
+def delete(
+    connection: Connection,
+    table: Table,
+    bounds: Bounds,
+    absent: pl.DataFrame,
+    at: datetime | None = None,
+) -> None:
+    """Delete the rows within the bounds with the keys of ``absent``, known until ``at``."""
     run(
         connection,
         sql.SQL("create temp table absent on commit drop as select {} from {} with no data").format(
@@ -200,15 +214,47 @@ def _delete(connection: Connection, table: Table, bounds: Bounds, absent: pl.Dat
         ),
     )
     copy_in(connection, sql.Identifier("absent"), absent.select(table.local))
+    match = _same(table, "a", "r")
+    within = bounds.where(table, assets=absent["asset_id"].unique().to_list())
+    if table.history:
+        moment = sql.SQL("{}::timestamptz").format(sql.Literal(at or datetime.now(UTC)))
+        _remember(connection, table, sql.SQL("absent a"), match, moment, within)
     run(
         connection,
         sql.SQL("delete from {table} r using absent a where {match} and {within}").format(
-            table=table.identifier,
-            match=_same(table, "a", "r"),
-            within=bounds.where(table, assets=absent["asset_id"].unique().to_list()),
+            table=table.identifier, match=match, within=within
         ),
     )
     run(connection, sql.SQL("drop table absent"))
+
+
+def _remember(
+    connection: Connection,
+    table: Table,
+    others: sql.Composable,
+    match: sql.Composable,
+    until: sql.Composable,
+    within: sql.Composable,
+) -> None:
+    """Copy rows ``r`` of the table to its history, before they are changed or deleted."""
+    run(
+        connection,
+        sql.SQL(
+            "insert into {history} ({columns}, known_to) "
+            "select {rows}, greatest({until}, r.{since}) from {table} r, {others} "
+            "where {within} and {match}"
+        ).format(
+            history=sql.Identifier("stocks", table.history),
+            columns=names(table.columns),
+            rows=names(table.columns, "r"),
+            until=until,
+            since=sql.Identifier(table.since),
+            table=table.identifier,
+            others=others,
+            within=within,
+            match=match,
+        ),
+    )
 
 
 def _days(frame: pl.DataFrame, table: Table) -> pl.DataFrame:

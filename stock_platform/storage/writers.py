@@ -34,10 +34,10 @@ from stock_platform.domain.batches import (
     WriteReport,
 )
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage import ledger, periods, quarantine
+from stock_platform.storage import actions, ledger, periods, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, run
-from stock_platform.storage.keyed import DAYS, Bounds, Table
+from stock_platform.storage.keyed import Bounds, Table
 from stock_platform.storage.locks import Kind, begin, lock_assets
 from stock_platform.storage.tables import price_table, raw_table
 from stock_platform.storage.upsert import Changes, upsert
@@ -57,23 +57,8 @@ VALIDATED = Table(
     day="session",
     compared=("session", *PRICE_COLUMNS, "volume", "vwap", "source", "flags"),
     silent=("validated_at",),
-)
-SPLITS = Table(
-    name="splits",
-    fixed=("source",),
-    time="ex_date",
-    day="ex_date",
-    compared=("ratio",),
-    silent=("fetched_at",),
-    decimals=10,
-)
-DIVIDENDS = Table(
-    name="dividends",
-    fixed=("source",),
-    time="ex_date",
-    day="ex_date",
-    compared=("amount", "currency"),
-    silent=("fetched_at",),
+    since="validated_at",
+    history="prices_history",
 )
 INDICATORS = Table(
     name="indicators",
@@ -108,7 +93,9 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
         DatabaseError: nothing was written.
     """
     assets = quarantine.assets_of(
-        frame for b in batches for frame in (b.bars, b.splits, b.dividends, b.marks, b.rejected)
+        frame
+        for b in batches
+        for frame in (b.bars, b.splits, b.dividends, b.marks, b.rejected, b.answered)
     )
     with db.connect() as connection:
         begin(connection)
@@ -119,8 +106,15 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
         for group in bars.partition_by("interval", "source") if not bars.is_empty() else []:
             table = replace(RAW, name=raw_table(group["interval"][0]))
             report += _report(upsert(connection, table, group))
-        torn = _actions(connection, SPLITS, [b.splits for b in batches])
-        _actions(connection, DIVIDENDS, [b.dividends for b in batches])
+        torn = actions.write_told(
+            connection,
+            {
+                "split": pl.concat([b.splits for b in batches]),
+                "dividend": pl.concat([b.dividends for b in batches]),
+            },
+            pl.concat([b.answered for b in batches]),
+            max([b.at for b in batches if b.at is not None], default=datetime.now(UTC)),
+        )
         marked = ledger.mark(connection, pl.concat([b.marks for b in batches]))
         put = quarantine.put(connection, "parse", rejected, rejected["fetch_id"])
         buckets = 0
@@ -134,7 +128,8 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     """Commit what validation made of some cells, and the weeks and months they touch.
 
     Prices and open quarantine entries of the batch's cells that are no longer in it are
-    removed; rows that are equal are left alone.
+    removed; rows that are equal are left alone. Prices that change or go are kept as they were
+    in ``prices_history``.
 
     Raises:
         DatabaseError: nothing was written.
@@ -142,8 +137,9 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     grid = batch.grid.trimmed()
     if not grid:
         return WriteReport()
+    at = batch.at or datetime.now(UTC)
     prices = conform(batch.prices, VALIDATED_PRICES).with_columns(
-        pl.lit(datetime.now(UTC)).cast(UTC_STAMP).alias("validated_at"),
+        pl.lit(at).cast(UTC_STAMP).alias("validated_at"),
         pl.col("flags").fill_null([]),
     )
     cells = grid.to_frame()
@@ -162,6 +158,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
             prices.unique(VALIDATED.key, keep="last", maintain_order=True),
             replace=bounds,
             keep=cells.rename({"session": "day"}),
+            at=at,
         )
         cleared = quarantine.clear(connection, grid, batch.quarantined)
         put = quarantine.put(connection, "validation", batch.quarantined)
@@ -289,15 +286,6 @@ def _aside(bars: pl.DataFrame) -> pl.DataFrame:
         ),
         {**QUARANTINE, "fetch_id": pl.Int64()},
     )
-
-
-def _actions(connection: Connection, table: Table, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Write splits or dividends; asset_id and day of those that are new or different."""
-    together = pl.concat(frames)
-    if together.is_empty():
-        return pl.DataFrame(schema=DAYS)
-    rows = together.unique(table.key, keep="last", maintain_order=True)
-    return pl.concat(upsert(connection, table, part).days for part in rows.partition_by("source"))
 
 
 def _id(fetch_id: int | None) -> pl.Expr:

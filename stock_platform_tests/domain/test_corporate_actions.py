@@ -103,13 +103,6 @@ def test_a_split_counts_from_its_ex_date_on() -> None:
     assert adjusted["volume"].to_list() == [4000.0, 1000.0]
 
 
-def test_one_split_told_by_two_sources_counts_once() -> None:
-    """The one fetched last stands."""
-    known = pl.concat([splits((day(1), 4.0)), splits((day(1), 4.0), source="y")])
-    adjusted = apply_adjustments(bars([400.0, 100.0]), known, dividends(), Adjust.SPLITS)
-    assert adjusted["close"].to_list() == [100.0, 100.0]
-
-
 def test_returns_across_an_ex_date_are_total_returns() -> None:
     """A close that falls by its dividend has a return of zero."""
     adjusted = apply_adjustments(

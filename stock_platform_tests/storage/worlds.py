@@ -167,7 +167,7 @@ def call(rows: int = 0, **changes: Any) -> CallRecord:
 def fetched(bars: pl.DataFrame, **parts: pl.DataFrame) -> FetchBatch:
     """The batch of a call that brought these bars, with every cell marked stored."""
     source = bars["source"][0] if bars.height else "yahoo"
-    given = {"bars": bars, "marks": marks_of(bars, source=source)} | parts
+    given: dict[str, Any] = {"bars": bars, "marks": marks_of(bars, source=source)} | parts
     return FetchBatch(call=call(bars.height, source=source), **given)
 
 
@@ -178,7 +178,7 @@ def validated(
     prices = conform(
         bars.with_columns(pl.lit([], dtype=pl.List(pl.String())).alias("flags")), VALIDATED_PRICES
     )
-    given = {"quarantined": pl.DataFrame(schema=QUARANTINE)} | parts
+    given: dict[str, Any] = {"quarantined": pl.DataFrame(schema=QUARANTINE)} | parts
     given_grid = grid or CellGrid.from_frame(bars, _interval(bars))
     return ValidatedBatch(grid=given_grid, prices=prices, **given)
 

@@ -22,7 +22,7 @@ from stock_platform.domain.bars import (
     conform,
 )
 from stock_platform.domain.batches import QUARANTINE
-from stock_platform.domain.corporate_actions import undo_splits
+from stock_platform.domain.corporate_actions import undo_own_splits, undo_splits
 from stock_platform.domain.validation.rules import PRICE_CEILING, Level, judge
 
 DECIMALS = 8
@@ -54,6 +54,8 @@ def choose(
     now: datetime,
     level: Level = Level.STANDARD,
     float32: Collection[str] = (),
+    told: pl.DataFrame | None = None,
+    tellers: Collection[str] = (),
 ) -> Verdict:
     """Judge raw quotes and choose one for each bar.
 
@@ -63,14 +65,17 @@ def choose(
 
     Args:
         raw: RAW_QUOTES (and fetch_id).
-        splits: SPLITS of the assets.
+        splits: SPLITS in force of the assets.
         sessions: asset_id, session, opens, closes.
         preference: sources, best first; others come after them.
         now: aware instant; later bars are refused.
         level: how much is checked.
         float32: sources whose prices carry float32 noise (74.05999755859375 for 74.06).
+        told: TOLD_SPLITS of the assets.
+        tellers: sources that tell the splits which their prices are adjusted for: they are
+            undone by their own words of then, and others by the splits in force.
     """
-    traded = _as_traded(raw, splits, frozenset(float32))
+    traded = _as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
     judged = judge(
         traded.join(sessions, on=["asset_id", "session"], how="left").with_columns(
             pl.lit(now).cast(UTC_STAMP).alias("now")
@@ -104,7 +109,13 @@ def choose(
     )
 
 
-def _as_traded(raw: pl.DataFrame, splits: pl.DataFrame, float32: frozenset[str]) -> pl.DataFrame:
+def _as_traded(
+    raw: pl.DataFrame,
+    splits: pl.DataFrame,
+    float32: frozenset[str],
+    told: pl.DataFrame | None,
+    tellers: frozenset[str],
+) -> pl.DataFrame:
     """The quotes with prices as traded, where their basis allows it, as they can be stored."""
     noisy = pl.col("source").is_in(sorted(float32))
     clean = raw
@@ -114,7 +125,17 @@ def _as_traded(raw: pl.DataFrame, splits: pl.DataFrame, float32: frozenset[str])
         )
     derived = pl.col("basis") == str(Basis.SPLIT_ADJUSTED)
     adjusted, others = clean.filter(derived), clean.filter(~derived)
-    undone = undo_splits(adjusted, splits)
+    if told is not None and tellers:
+        telling = pl.col("source").is_in(sorted(tellers))
+        adjusted = pl.concat([adjusted.filter(telling), adjusted.filter(~telling)])
+        undone = pl.concat(
+            [
+                undo_own_splits(adjusted.filter(telling), told),
+                undo_splits(adjusted.filter(~telling), splits),
+            ]
+        )
+    else:
+        undone = undo_splits(adjusted, splits)
     settled = undone.with_columns(
         pl.when(noisy & (pl.col(c) != adjusted[c])).then(_simplest(c)).otherwise(pl.col(c)).alias(c)
         for c in PRICE_COLUMNS

@@ -112,6 +112,7 @@ def capabilities(interval: Interval = Interval.DAY, basis: Basis = Basis.AS_TRAD
                 basis=basis,
                 complete=False,
                 end_of_day=False,
+                actions=True,
             ),
         ),
         preference=10,

@@ -58,4 +58,5 @@ CAPABILITIES = Capabilities(
     concurrency=2,
     needs_key=KEY_VARIABLE,
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING, Feed.SPLITS, Feed.DIVIDENDS),
+    market_feeds=(Feed.LISTING, Feed.SPLITS, Feed.DIVIDENDS),
 )

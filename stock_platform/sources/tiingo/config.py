@@ -40,6 +40,7 @@ DAILY = Endpoint(
     asset_classes=(AssetClass.STOCK, AssetClass.ETF, AssetClass.FUND),
     basis=Basis.AS_TRADED,
     complete=False,
+    actions=True,
 )
 IEX = Endpoint(
     name="iex",

@@ -41,6 +41,7 @@ def _chart(
         max_sessions=max_sessions,
         to_now=max_sessions is None,
         float32=True,
+        actions=Interval.DAY in intervals,
     )
 
 

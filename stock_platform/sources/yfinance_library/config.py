@@ -49,6 +49,7 @@ def _history(
         max_sessions=max_sessions,
         to_now=max_sessions is None,
         float32=True,
+        actions=Interval.DAY in intervals,
     )
 
 
