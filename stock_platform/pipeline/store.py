@@ -19,6 +19,7 @@ from stock_platform.domain.corporate_actions import SPLITS, apply_adjustments
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.reconciling import Kind
 from stock_platform.domain.symbols import parse_symbol
+from stock_platform.pipeline.bulk import BulkReads, as_date
 from stock_platform.settings import Settings, load_settings
 from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
@@ -30,7 +31,7 @@ LONGEST_PERIOD = timedelta(days=31)
 PERIODS = {"1wk": "weekly", "1mo": "monthly"}
 
 
-class Store:
+class Store(BulkReads):
     """Prices, corporate actions and coverage of one database. Use as a context manager."""
 
     def __init__(self, db: Database) -> None:
@@ -78,6 +79,7 @@ class Store:
             {"asset_id": list(ids.values()), "ticker": list(ids.keys())},
             schema={"asset_id": pl.Int32(), "ticker": pl.String()},
         ).unique("asset_id", keep="first", maintain_order=True)
+        names = names.sort("ticker")  # bars come in this order
         asset_ids = names["asset_id"].to_list()
         if interval not in PERIODS:
             bar = Interval.parse(interval)
@@ -88,12 +90,10 @@ class Store:
         else:
             stored = readers.periods(self._db, asset_ids, PERIODS[interval], first, last)
             frame = self._adjusted(stored, mode)
-        order = "period" if interval in PERIODS else "ts"
-        return (
-            frame.join(names, on="asset_id")
-            .sort("ticker", order)
-            .select("ticker", pl.exclude("ticker", "asset_id", "interval"))
-        )
+        named = frame.join(names, on="asset_id", how="left", maintain_order="left")
+        if interval in PERIODS or moment is not None:
+            named = named.sort("ticker", "period" if interval in PERIODS else "ts")
+        return named.select("ticker", pl.exclude("ticker", "asset_id", "interval"))
 
     def series(
         self,
@@ -234,16 +234,6 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def as_date(parameter: str, value: date | str | None) -> date | None:
-    """A date from ISO text. Raises InputError."""
-    if value is None or isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise InputError(parameter, value, "use a date like 2024-01-31") from None
 
 
 def as_moment(parameter: str, value: datetime | date | str | None) -> datetime | None:

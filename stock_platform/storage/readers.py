@@ -37,6 +37,7 @@ __all__ = [
     "CLOSES",
     "FETCH_LOG",
     "INDICATORS",
+    "STREAM_ROWS",
     "SUMMARY",
     "USAGE",
     "closes_before_dividends",
@@ -146,7 +147,7 @@ def prices(
 ) -> pl.DataFrame:
     """Validated prices as traded, sessions start..end inclusive (None: all): VALIDATED_PRICES.
 
-    ``as_of``: as they were known at that moment; None: now.
+    Assets come in the order given. ``as_of``: as they were known at that moment; None: now.
     """
     if as_of is not None:
         return _known_then(db, asset_ids, start, end, interval, as_of)
@@ -397,7 +398,7 @@ _ANY: sql.Composed = sql.SQL("true").format()
 def _validated(
     asset_ids: Sequence[int], interval: Interval, start: date | None, end: date | None
 ) -> Blocks:
-    ids = sorted(set(asset_ids))
+    ids = list(dict.fromkeys(asset_ids))
     return _bars(price_table(interval), VALIDATED_PRICES, ids, interval, start, end)
 
 

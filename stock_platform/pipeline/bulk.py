@@ -1,0 +1,184 @@
+"""The store's reading of many tickers at once: latest prices, wide frames, streams.
+
+Belongs here: shapes for a whole market. Does not: prices of chosen tickers and how they are
+adjusted (store.py), SQL (storage/readers.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+import polars as pl
+
+from stock_platform.domain.bars import VALIDATED_PRICES, Adjust, Interval
+from stock_platform.domain.errors import InputError, one_of
+from stock_platform.storage import assets as catalog
+from stock_platform.storage import readers
+from stock_platform.storage.connection import Database
+
+FIELDS = ("close", "open", "high", "low", "volume", "vwap")
+ROWS = readers.STREAM_ROWS
+
+
+class BulkReads(ABC):
+    """What ``Store`` reads for many tickers; ``tickers=None`` means every active one."""
+
+    _db: Database
+
+    def latest(
+        self,
+        tickers: str | Iterable[str] | None = None,
+        *,
+        as_of: date | str | None = None,
+        interval: str = "1d",
+    ) -> pl.DataFrame:
+        """The last price of each ticker, as traded, by ticker.
+
+        Args:
+            tickers: None is every active asset.
+            as_of: the last session that counts; None is the last there is.
+            interval: a bar's length: 1m, 5m, 15m, 1h or 1d.
+
+        Returns:
+            Columns of ``prices``; tickers without a price are left out.
+
+        Raises:
+            InputError: an unknown ticker, a date or an interval that is none.
+        """
+        bar, day = Interval.parse(interval), as_date("as_of", as_of)
+        names = self._names(tickers)
+        frame = readers.latest(self._db, names["asset_id"].to_list(), bar, day)
+        return _named(frame, names).sort("ticker")
+
+    def wide(
+        self,
+        tickers: str | Iterable[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        *,
+        field: str = "close",
+        adjust: str = "none",
+        interval: str = "1d",
+    ) -> pl.DataFrame:
+        """One value of each bar as a matrix: a row a session, a column a ticker.
+
+        Args:
+            tickers: None is every active asset.
+            start: first session.
+            end: last session, inclusive.
+            field: close, open, high, low, volume or vwap.
+            adjust: as for ``prices``.
+            interval: as for ``prices``, but for weeks and months.
+
+        Returns:
+            ``session`` (``ts`` for bars shorter than a day), ascending, and a column a ticker
+            that has any price, by name; null where there is no bar.
+
+        Raises:
+            InputError: as for ``prices``; a field that does not exist.
+        """
+        if field not in FIELDS:
+            raise InputError("field", field, one_of(FIELDS))
+        index = "ts" if Interval.parse(interval).intraday else "session"
+        parts = [
+            frame.select("ticker", index, field)
+            for frame in self.stream(tickers, start, end, adjust=adjust, interval=interval)
+        ]
+        if not parts:
+            return pl.DataFrame(schema={index: VALIDATED_PRICES[index]})
+        together = pl.concat(parts)
+        matrix = together.pivot("ticker", index=index, values=field).sort(index)
+        return matrix.select(index, *sorted(matrix.columns[1:]))
+
+    def stream(
+        self,
+        tickers: str | Iterable[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        *,
+        adjust: str = "none",
+        interval: str = "1d",
+        rows: int = ROWS,
+    ) -> Iterator[pl.DataFrame]:
+        """What ``prices`` gives, in frames: for results larger than memory.
+
+        Prices of all frames are of one moment. A connection is held until the end; close the
+        iterator to leave early.
+
+        Args:
+            tickers: None is every active asset.
+            start: first session.
+            end: last session, inclusive.
+            adjust: as for ``prices``.
+            interval: as for ``prices``, but for weeks and months.
+            rows: of a frame, about: a ticker, or its session where bars are shorter than a
+                day, is not torn. By ticker, then by time.
+
+        Raises:
+            InputError: as for ``prices``, at once; ``rows`` below 1.
+        """
+        mode, bar = Adjust.parse(adjust), Interval.parse(interval)
+        first, last = as_span(start, end)
+        if rows < 1:
+            raise InputError("rows", str(rows), "use a number from 1")
+        names = self._names(tickers)
+        return self._stream(names, first, last, mode, bar, rows)
+
+    def _stream(
+        self,
+        names: pl.DataFrame,
+        first: date | None,
+        last: date | None,
+        mode: Adjust,
+        bar: Interval,
+        rows: int,
+    ) -> Iterator[pl.DataFrame]:
+        ids = names["asset_id"].to_list()
+        for frame in readers.stream_prices(self._db, ids, first, last, bar, rows=rows):
+            yield _named(self._adjusted(frame, mode), names)
+
+    def _names(self, tickers: str | Iterable[str] | None) -> pl.DataFrame:
+        """asset_id and ticker, by ticker, one row an asset."""
+        if tickers is None:
+            known = catalog.universe(self._db)
+            names = known.select("asset_id", "ticker")
+        else:
+            found = self._resolve([tickers] if isinstance(tickers, str) else list(tickers))
+            names = pl.DataFrame(
+                {"asset_id": list(found.values()), "ticker": list(found)},
+                schema={"asset_id": pl.Int32(), "ticker": pl.String()},
+            ).unique("asset_id", keep="first", maintain_order=True)
+        return names.sort("ticker")
+
+    @abstractmethod
+    def _resolve(self, tickers: list[str]) -> dict[str, int]:
+        """Asset ids by canonical ticker. Raises InputError."""
+
+    @abstractmethod
+    def _adjusted(self, frame: pl.DataFrame, mode: Adjust) -> pl.DataFrame:
+        """Prices after adjustment, rows in their order."""
+
+
+def as_span(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:
+    """First and last session, either of them open. Raises InputError."""
+    first, last = as_date("start", start), as_date("end", end)
+    if first and last and first > last:
+        raise InputError("start", str(first), f"use a date up to the end, {last}")
+    return first, last
+
+
+def as_date(parameter: str, value: date | str | None) -> date | None:
+    """A date from ISO text. Raises InputError."""
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise InputError(parameter, value, "use a date like 2024-01-31") from None
+
+
+def _named(frame: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
+    joined = frame.join(names, on="asset_id", how="left", maintain_order="left")
+    return joined.select("ticker", pl.exclude("ticker", "asset_id", "interval"))
