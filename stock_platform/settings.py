@@ -28,6 +28,7 @@ from stock_platform.domain.clock import Clock, FixedClock, SystemClock
 from stock_platform.domain.errors import InputError
 
 KEYS = ("_API_KEY", "_API_KEY_ID", "_API_SECRET")
+SHORTEST_RETENTION_DAYS = 14
 BASE_URL = re.compile(r"STOCK_PLATFORM_([A-Z0-9_]+)_BASE_URL")
 
 
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("dagster_retention_days")
+    @classmethod
+    def _outlives_schedules(cls, value: int) -> int:
+        if 0 < value < SHORTEST_RETENTION_DAYS:  # schedules look a week back for a session's run
+            raise ValueError(f"use 0 (keep all) or at least {SHORTEST_RETENTION_DAYS} days")
+        return value
 
     @field_validator("market_time")
     @classmethod

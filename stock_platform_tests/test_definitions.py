@@ -49,10 +49,10 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     """Their names are what people and the command line know."""
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "watchlist_job", "market_job", "catalog_job", "resume_job",
+        "watchlist_job", "market_job", "catalog_job", "resume_job", "prune_events",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
-        "watchlist_after_close", "market_after_close", "series_daily",
+        "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {"resume_waiting", "watchlist_partitions"}
 

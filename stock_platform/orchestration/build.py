@@ -18,6 +18,7 @@ from stock_platform.orchestration.checks import scope_checks
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
 from stock_platform.orchestration.partitions import build_scopes
+from stock_platform.orchestration.pruning import prune_job, prune_schedule
 from stock_platform.orchestration.resources import PlatformResource, platform_resource
 from stock_platform.orchestration.schedules import after_close
 from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
@@ -47,11 +48,19 @@ def build_definitions(
     return Definitions(
         assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog, series],
         asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
-        jobs=[scope_job(watchlist), scope_job(market), catalog_job(), resume_job(), series_job],
+        jobs=[
+            scope_job(watchlist),
+            scope_job(market),
+            catalog_job(),
+            resume_job(),
+            series_job,
+            prune_job(),
+        ],
         schedules=[
             after_close(watchlist, settings),
             after_close(market, settings),
             daily_series,
+            prune_schedule(settings),
         ],
         sensors=[resume_sensor(), watchlist_sensor()],
         resources=resources(ours),
