@@ -113,10 +113,18 @@ class Malformed(SourceError):
 
 
 class Unavailable(SourceError):
-    """A transient failure: connection, timeout, 5xx, a challenge page."""
+    """A transient failure: connection, timeout, 5xx, a challenge page.
+
+    ``at_once`` tells whether the same request may succeed if it is sent again at once; a wall
+    that keeps programs out stays up, and knocking again makes it worse.
+    """
 
     status = "unavailable"
     transient = True
+
+    def __init__(self, source: str, message: str, *, at_once: bool = True) -> None:
+        super().__init__(source, message)
+        self.at_once = at_once
 
 
 def one_of(values: Iterable[object]) -> str:

@@ -27,6 +27,7 @@ from stock_platform.sources.payload import (
     rejected_frame,
     rejected_row,
 )
+from stock_platform.sources.walls import REFUSALS, wall_of
 
 BARS = ("open", "high", "low", "close", "volume")
 NOTHING = frozenset({"", "-", "--", "\u2013", "\u2014", "N/A"})
@@ -36,33 +37,7 @@ YEARS = range(1800, 2200)
 """In which people trade."""
 
 _CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\u20b9"
-_SMALL_PAGE = 60_000
 _END = re.compile(r"</html\s*>(\s|<!--.*?-->)*$", re.IGNORECASE | re.DOTALL)
-
-# A mark in a page and the wall that has it. Ordinary pages, which are large, may name some of
-# these in their scripts.
-_WALLS = (
-    ("captcha-delivery.com", "a DataDome captcha"),
-    ("please enable js and disable any ad blocker", "a DataDome captcha"),
-    ("px-captcha", "a PerimeterX captcha"),
-    ("/cdn-cgi/challenge-platform/h/", "a Cloudflare challenge"),
-    ("cf-browser-verification", "a Cloudflare challenge"),
-    ("our systems have detected unusual traffic", "Google's unusual-traffic captcha"),
-    ("collectconsent", "a consent page"),
-    ("verify you are a human", "a captcha"),
-    ("g-recaptcha", "a captcha"),
-    ("hcaptcha.com", "a captcha"),
-)
-_WALL_TITLES = (
-    ("just a moment", "a Cloudflare challenge"),
-    ("attention required", "a Cloudflare challenge"),
-    ("checking your browser", "a browser check"),
-    ("are you a robot", "a captcha"),
-    ("before you continue", "a consent page"),
-    ("access denied", "a page that denies access"),
-    ("access to this page has been denied", "a PerimeterX captcha"),
-    ("will be right back", "a page that says the site is out of order"),
-)
 
 
 def check_wall(
@@ -74,24 +49,18 @@ def check_wall(
         Unavailable: a wall, named; or 401 and 403, which sites without keys say to programs.
         RateLimited: "too many requests" in words, or Yahoo's status 999.
     """
-    text = body.decode("utf-8", errors="replace").lower()
-    page = text.lstrip("\ufeff \r\n\t").startswith("<")
-    wall = None
-    if page and (len(body) < _SMALL_PAGE or status in (401, 403)):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL)
-        words = title[1] if title else ""
-        wall = next((name for mark, name in _WALLS if mark in text), None) or next(
-            (name for mark, name in _WALL_TITLES if mark in words), None
-        )
-    if wall is None and status in (401, 403) and "x-datadome" in (headers or {}):
-        wall = "a DataDome captcha"
+    wall = wall_of(status, body, headers)
     if wall is not None:
         said = excerpt(body)
-        raise Unavailable(source, f"{wall} instead of the answer (HTTP {status}): {said}")
+        raise Unavailable(
+            source, f"{wall} instead of the answer (HTTP {status}): {said}", at_once=False
+        )
+    text = body[:20_000].decode("utf-8", errors="replace").lower()
     if status == 999 or (len(body) < 500 and "too many requests" in text):
         raise RateLimited(source, f"too many calls: {excerpt(body) or f'HTTP {status}'}")
-    if status in (401, 403):
-        raise Unavailable(source, f"the site refuses us with HTTP {status}: {excerpt(body)}")
+    if status in REFUSALS:
+        said = f"the site refuses us with HTTP {status}: {excerpt(body)}"
+        raise Unavailable(source, said, at_once=False)
 
 
 def read_page(source: str, body: bytes, *, whole: bool = True) -> LexborHTMLParser:

@@ -6,7 +6,7 @@ Belongs here: when to send, when to send again, what to keep. Does not: sending
 What every request gets:
 
 * a grant of the quota, whether it is the first try, a retry or a further page;
-* retries with backoff and jitter, for ``Unavailable`` alone;
+* retries with backoff and jitter, for ``Unavailable`` alone, and not before a wall;
 * on "too many calls", by status 429 or in the body's words: a block of the source for all
   processes, as long as Retry-After says, and another try if that is a short wait;
 * a cache for answers about the past, kept only after they have been read without an error;
@@ -220,7 +220,7 @@ class Call:
             self._gate.allow(path + ("?" + str(httpx.QueryParams(params)) if params else ""), self)
         conditions = _conditions(kept)
         for attempt in stamina.retry_context(
-            on=Unavailable,
+            on=_worth_another_try,
             attempts=self._http.options.attempts,
             timeout=None,
             wait_initial=self._http.options.backoff,
@@ -329,6 +329,10 @@ def _conditions(kept: Kept | None) -> dict[str, str]:
     if kept.etag:
         return {"If-None-Match": kept.etag}
     return {"If-Modified-Since": kept.last_modified} if kept.last_modified else {}
+
+
+def _worth_another_try(error: Exception) -> bool:
+    return isinstance(error, Unavailable) and error.at_once
 
 
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:

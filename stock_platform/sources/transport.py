@@ -28,6 +28,7 @@ import httpx
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.errors import Malformed, RateLimited, Unavailable
 from stock_platform.sources.payload import excerpt
+from stock_platform.sources.walls import REFUSALS, wall_of
 
 USER_AGENT = "stock_platform"
 TOO_MANY_REQUESTS = 429
@@ -158,15 +159,15 @@ class Transport:
             Unavailable: no answer, or one of 408, 3xx and 5xx. Malformed: an answer longer
                 than allowed.
         """
-        request = self._client.build_request(
-            "GET",
-            self.base_url + path,
-            params={**params, **self.secrets.params} or None,
-            headers={**headers, **self.secrets.headers},
-        )
         where = self.shown_host
         started = time.monotonic()
         try:
+            request = self._client.build_request(
+                "GET",
+                self.base_url + path,
+                params={**params, **self.secrets.params} or None,
+                headers={**headers, **self.secrets.headers},
+            )
             with ExitStack() as stack:
                 answer = self._client.send(request, stream=True)
                 stack.callback(answer.close)
@@ -184,6 +185,9 @@ class Transport:
             raise Unavailable(self.source, f"no answer from {where} within {took:.0f} s") from None
         except httpx.DecodingError:
             raise Unavailable(self.source, f"damaged answer from {where}") from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            reason = self.secrets.redact(str(error))
+            raise Malformed(self.source, f"cannot ask {where}: {reason}") from None
         except (httpx.TransportError, OSError) as error:
             reason = self.secrets.redact(str(error)) or type(error).__name__
             raise Unavailable(self.source, f"cannot reach {where}: {reason}") from None
@@ -196,7 +200,7 @@ class Transport:
         return str(url.copy_with(userinfo=b"", query=None))
 
     def check(self, response: Response) -> None:
-        """Raise for what means the same with every vendor: too many calls, out of order."""
+        """Raise for what means the same with every vendor: too many calls, a wall, out of order."""
         status = response.status
         if status == TOO_MANY_REQUESTS:
             raise RateLimited(
@@ -204,12 +208,17 @@ class Transport:
                 f"too many calls: {excerpt(response.body) or 'HTTP 429'}",
                 retry_after(response.headers, self.options.wall()),
             )
+        if status in REFUSALS:  # of a vendor they mean the key; of a wall before it, they do not
+            wall = wall_of(status, response.body, response.headers)
+            if wall is not None:
+                said = f"{wall} instead of the answer (HTTP {status}): {excerpt(response.body)}"
+                raise Unavailable(self.source, said, at_once=False)
         if 500 <= status < 600 or status == REQUEST_TIMEOUT:
             raise Unavailable(
                 self.source, f"HTTP {status} from {self.shown_host}: {excerpt(response.body)}"
             )
         if 300 <= status < 400:
-            target = httpx.URL(response.headers.get("location", "")).host or "itself"
+            target = _host(response.headers.get("location", "")) or "itself"
             raise Unavailable(
                 self.source,
                 f"HTTP {status}: sends us to {target}, perhaps a consent or challenge page",
@@ -228,6 +237,13 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
     return max(0.0, until.timestamp() - now)
+
+
+def _host(address: str) -> str:
+    try:
+        return httpx.URL(address).host
+    except httpx.InvalidURL:
+        return "no address at all"
 
 
 def _is_loopback(url: str) -> bool:

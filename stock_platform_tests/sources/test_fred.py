@@ -356,7 +356,7 @@ def test_what_came_instead(text: str, said: str) -> None:
 def test_a_page_with_a_status() -> None:
     """A refusal by what stands before FRED."""
     page = "<html><head><title>Access Denied</title></head></html>"
-    for status, kind in ((403, NotEntitled), (400, Malformed), (423, Unavailable)):
+    for status, kind in ((403, Unavailable), (400, Malformed), (423, Unavailable)):
         with pytest.raises(kind, match="Access Denied"):
             ask(httpx.Response(status, text=page))
 

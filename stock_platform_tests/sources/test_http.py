@@ -361,3 +361,47 @@ def test_threads_share_the_cache(tmp_path: Path) -> None:
         thread.join()
     cache.close()
     assert wrong == []
+
+
+# ---- walls ----------------------------------------------------------------------------
+
+CHALLENGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(403, text=CHALLENGE),
+        httpx.Response(401, text="<html><title>Access Denied</title></html>"),
+        httpx.Response(403, text="", headers={"x-datadome": "protected"}),
+        httpx.Response(403, text="{}", headers={"cf-mitigated": "challenge"}),
+    ],
+)
+def test_a_wall_is_no_refusal_of_the_key(answer: httpx.Response) -> None:
+    """What stands before the vendor is Unavailable for now, and is not knocked at again."""
+    vendor = Vendor([answer])
+    with pytest.raises(Unavailable, match=r"instead of the answer \(HTTP 40[13]\)") as caught:
+        get(client(vendor))
+    assert (caught.value.requests, caught.value.at_once) == (1, False)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_plain_refusal_is_left_to_the_vendor(status: int) -> None:
+    """Vendors say no in JSON, in words, and on bare pages of their servers."""
+    for text in ('{"message": "no"}', "Forbidden", "<html><title>401 Authorization</title></html>"):
+        assert get(client(Vendor([httpx.Response(status, text=text)]))) == text
+
+
+def test_a_redirect_to_nowhere() -> None:
+    """A Location that is no address is told, not tripped over."""
+    moved = Response(302, {"location": "http://[bad::"}, b"", NOON)
+    with pytest.raises(Unavailable, match="sends us to no address at all"):
+        client(None).transport.check(moved)
+
+
+def test_a_key_that_cannot_travel() -> None:
+    """A key with letters that no header can carry is told, without the key."""
+    secrets = Secrets(headers={"X-Key": "schl\u00fcssel\u4e2d"})
+    with pytest.raises(Malformed, match="cannot ask") as caught:
+        get(client(Vendor([httpx.Response(200)]), secrets=secrets))
+    assert "schl" not in str(caught.value)

@@ -136,7 +136,7 @@ def refusal(code: int) -> dict[str, Any]:
         (refusal(503), Unavailable, "so it is"),
         (refusal(200), Malformed, "no data in the answer: so it is"),
         (as_json(refusal(404), 404), Malformed, "HTTP 404: so it is"),
-        (httpx.Response(403, text="<title>Access Denied</title>"), NotEntitled, "Access Denied"),
+        (httpx.Response(403, text="<title>Access Denied</title>"), Unavailable, "Access Denied"),
         (httpx.Response(200, text="<title>Robot?</title>"), Malformed, "HTML page.*Robot"),
         (httpx.Response(429, headers={"retry-after": "900"}), RateLimited, "too many"),
         ([], NoData, "no rows"),

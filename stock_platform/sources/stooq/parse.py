@@ -152,9 +152,8 @@ def _page(status: int, body: bytes) -> SourceError:
     kind = "a web page"
     if any(words in low for words in _CHALLENGES):
         kind = "a challenge page, which is not worked around"
-    return Unavailable(
-        NAME, f"{kind}, an HTML page instead of CSV (HTTP {status}): {excerpt(body)}"
-    )
+    said = f"{kind}, an HTML page instead of CSV (HTTP {status}): {excerpt(body)}"
+    return Unavailable(NAME, said, at_once=False)
 
 
 def _refusal(status: int, said: str) -> SourceError:
