@@ -197,6 +197,19 @@ def test_the_answers_own_clock_can_say_live() -> None:
     assert answer.unfinished == {day}
 
 
+def test_a_share_that_seldom_trades_is_final_after_the_close() -> None:
+    """Its last trade is long before the close; on the next day its bar is still final."""
+    day = date(2024, 3, 8)
+    document = chart(
+        five_bars(),
+        regularMarketTime=at(day, 15, 41),
+        currentTradingPeriod={"regular": {"start": at(day), "end": at(day, 16, 0)}},
+    )
+    assert ask(document).bars["session"].max() == day
+    early = datetime(2024, 3, 8, 22, tzinfo=UTC)
+    assert ask(document, now=early).unfinished == {day}
+
+
 def test_crypto_days_end_at_midnight() -> None:
     """A 24/7 bar is live until its UTC day is over, Yahoo's 23:59 included."""
     rows = [Bar(date(2024, 3, 9)), Bar(date(2024, 3, 10))]

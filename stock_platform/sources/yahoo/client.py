@@ -22,6 +22,7 @@ from stock_platform.domain.errors import InputError, NoData, UnknownSymbol
 from stock_platform.domain.symbols import Symbol, default_calendar, parse_symbol, to_vendor
 from stock_platform.sources.base import Answer
 from stock_platform.sources.payload import closing, utc_midnight
+from stock_platform.sources.periods import SETTLES_WITHIN
 from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.yahoo.config import (
     BASE_URL,
@@ -32,9 +33,6 @@ from stock_platform.sources.yahoo.config import (
 from stock_platform.sources.yahoo.parse import Chart, parse_chart
 
 EVENTS = "div|split|capitalGain"
-SETTLES_WITHIN = timedelta(hours=4)
-"""After the close, for the last bar to become final."""
-
 DAY = timedelta(days=1)
 
 

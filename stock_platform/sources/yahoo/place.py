@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stock_platform.domain.errors import Malformed
 from stock_platform.sources.payload import instant, number, openings, trading_hours
+from stock_platform.sources.periods import period_over
 from stock_platform.sources.yahoo.config import NAME
 
 OVER_FOR_SURE = timedelta(days=3)
@@ -64,8 +65,7 @@ class Place:
         if self.opens is not None and self.closes is not None:
             current = self.session(self.opens) == session and self.closes > self.opens
             if current:
-                traded = self.market_time is None or self.market_time >= self.closes
-                return traded and self.now >= self.closes
+                return period_over(session, self.calendar, self.closes, self.market_time, self.now)
         if session < self.session(self.now) - OVER_FOR_SURE:
             return True
         hours = trading_hours(session, self.calendar)

@@ -24,6 +24,7 @@ from stock_platform.domain.symbols import Symbol, default_calendar, parse_symbol
 from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.http import Call, Response
 from stock_platform.sources.payload import closing, utc_midnight
+from stock_platform.sources.periods import SETTLES_WITHIN
 from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.yfinance_library.asking import Asking, Crumbs
 from stock_platform.sources.yfinance_library.bars import Parsed, parse_history
@@ -43,9 +44,6 @@ from stock_platform.sources.yfinance_library.facts import (
     read_quote,
 )
 from stock_platform.sources.yfinance_library.place import zone_of
-
-SETTLES_WITHIN = timedelta(hours=4)
-"""After the close, for the last bar to become final."""
 
 DAY = timedelta(days=1)
 ALL_TIME = timedelta(days=99 * 365)

@@ -14,6 +14,7 @@ from stock_platform.domain.bars import Interval
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.errors import InputError, Malformed
 from stock_platform.sources.payload import instant, number, trading_hours
+from stock_platform.sources.periods import period_over
 from stock_platform.sources.yfinance_library.config import NAME
 
 LAST_MINUTE = (23, 59)
@@ -72,8 +73,7 @@ class Place:
             and self.closes > self.opens
             and self.day(self.opens) == session
         ):
-            traded = self.market_time is None or self.market_time >= self.closes
-            return traded and self.now >= self.closes
+            return period_over(session, self.calendar, self.closes, self.market_time, self.now)
         hours = trading_hours(session, self.calendar)
         return self.now >= hours[1] if hours else self.day(self.now) > session
 
