@@ -43,6 +43,7 @@ from stock_platform.sources.payload import (
     rejected_frame,
     rejected_row,
 )
+from stock_platform.sources.spacing import check_spacing
 
 NEW_YORK = ZoneInfo("America/New_York")
 US_MARKET = "XNYS"
@@ -166,6 +167,7 @@ def _bars(
 ) -> list[Row]:
     """The bars of one ticker, one a stamp."""
     rows: dict[object, Row] = {}
+    stamps: list[datetime] = []
     for found in entries:
         entry = as_mapping(NAME, found, "a bar")
         try:
@@ -173,6 +175,7 @@ def _bars(
         except ValueError as error:
             rejected.append(rejected_row(entry, f"t: {error}", symbol=symbol))
             continue
+        stamps.append(at)
         session = at.astimezone(NEW_YORK).date()
         if not _over(at, session, interval, until):
             unfinished.add(session)
@@ -188,6 +191,7 @@ def _bars(
             rejected.append(rejected_row(entry, reason, symbol=symbol, ts=at, session=session))
             continue
         rows[key] = row
+    check_spacing(NAME, stamps, interval)
     if interval.intraday:
         return list(rows.values())
     opened = openings((day for day in rows if isinstance(day, date)), US_MARKET)

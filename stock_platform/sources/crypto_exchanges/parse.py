@@ -27,6 +27,7 @@ from stock_platform.sources.payload import (
     rejected_frame,
     rejected_row,
 )
+from stock_platform.sources.spacing import check_spacing
 
 NEEDED = ("open", "high", "low", "close")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,9 +72,11 @@ def read_bars(
     rejected: list[dict[str, object]] = []
     unfinished: set[date] = set()
     last: datetime | None = None
+    stamps: list[datetime] = []
     for entry in entries:
         try:
             at = instant(_cell(entry, exchange.stamp), exchange.stamp_unit)
+            stamps.append(at)
             _check_length(exchange, entry, at, length)
         except ValueError as error:
             rejected.append(rejected_row(entry, str(error), symbol=symbol))
@@ -96,6 +99,7 @@ def read_bars(
     if rejected and not rows and not unfinished:
         reasons = rejected[0]["reasons"]
         raise Malformed(source, f"none of {len(rejected)} candles can be read: {reasons}")
+    check_spacing(source, stamps, interval)
     frame = pl.DataFrame(list(rows.values()), schema=PARSED_BARS, orient="row")
     return Page(
         conform(frame, PARSED_BARS).sort("symbol", "ts"),

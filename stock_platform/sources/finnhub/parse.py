@@ -35,6 +35,7 @@ from stock_platform.sources.payload import (
     rejected_frame,
     rejected_row,
 )
+from stock_platform.sources.spacing import check_spacing
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = timedelta(hours=7)
@@ -74,6 +75,7 @@ def parse_candles(
     rows: dict[date, dict[str, object]] = {}  # by session, or by instant
     rejected: list[dict[str, object]] = []
     unfinished: set[date] = set()
+    stamps: list[datetime] = []
     for at_, *values in zip(*columns.values(), strict=True):
         entry = dict(zip(columns, (at_, *values), strict=True))
         try:
@@ -81,6 +83,7 @@ def parse_candles(
         except ValueError as error:
             rejected.append(rejected_row(entry, f"t: {error}", symbol=symbol.ticker))
             continue
+        stamps.append(at)
         session = _session(at, symbol, interval, zone)
         if not _over(at, session, symbol, interval, calendar, now):
             unfinished.add(session)
@@ -98,6 +101,7 @@ def parse_candles(
             rejected.append(refused(reason))
             continue
         rows[place] = row
+    check_spacing(NAME, stamps, interval)
     if rejected and not rows and not unfinished:
         raise Malformed(
             NAME, f"none of {len(rejected)} candles can be read: {rejected[0]['reasons']}"

@@ -35,6 +35,7 @@ from stock_platform.sources.payload import (
 )
 from stock_platform.sources.polygon.config import NAME
 from stock_platform.sources.polygon.envelope import check_ticker, document_of
+from stock_platform.sources.spacing import check_spacing
 
 NEW_YORK = ZoneInfo("America/New_York")
 COUNTS = {"results", "resultsCount", "queryCount", "count"}
@@ -136,12 +137,14 @@ def parse_range(
     rows: dict[datetime, dict[str, object]] = {}
     rejected: list[dict[str, object]] = []
     unfinished: set[date] = set()
+    stamps: list[datetime] = []
     for entry in results:
         try:
             at = instant(entry.get("t"), 0.001)
         except ValueError as error:
             rejected.append(rejected_row(entry, f"t: {error}", symbol=symbol))
             continue
+        stamps.append(at)
         session = at.astimezone(zone).date()
         if not _over(at, session, interval, calendar, now):
             unfinished.add(session)
@@ -156,6 +159,7 @@ def parse_range(
             rejected.append(rejected_row(entry, reason, symbol=symbol, ts=at, session=session))
             continue
         rows[at] = row
+    check_spacing(NAME, stamps, interval)
     found = list(rows.values())
     if interval is Interval.DAY:
         found = _one_a_session(found, rejected, symbol, calendar)
