@@ -542,7 +542,8 @@ class FetchStream:
             lane.reopens = due
             lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
             return
-        pause = self._router.failed(tile.source, tile.endpoint, error)
+        keyed = self._sources[tile.source].capabilities.needs_key is not None
+        pause = self._router.failed(tile.source, tile.endpoint, error, keyed=keyed)
         if isinstance(error, NotEntitled):
             self._barred.add((tile.source, tile.endpoint))
             self._refusals[tile.source, tile.endpoint] = error

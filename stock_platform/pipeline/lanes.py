@@ -182,8 +182,8 @@ class Lanes:
             item: Outcome | BaseException
             try:
                 item = self._call(job)
-            except Exception as error:  # noqa: BLE001 - handed to the consumer, who raises it
-                item = error
+            except BaseException as error:  # noqa: BLE001 - handed to the consumer, who raises it
+                item = error  # polars panics with what is no Exception; unheard, it would hang
             while not self._stopped:
                 try:
                     self._results.put(item, timeout=1.0)

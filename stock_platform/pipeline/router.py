@@ -15,19 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from stock_platform.domain.capabilities import Capabilities
 from stock_platform.domain.errors import NoData, NotEntitled, SourceError, UnknownSymbol
 from stock_platform.domain.health import Circuit, Health
-from stock_platform.storage.health import Refusal
+from stock_platform.storage.health import ENTITLED_AGAIN, Refusal
 
 FLUSH_SECONDS = 2.0
 """Successes are gathered this long before they are written; a failure is written at once."""
 
 FAILURE_PENALTY = 50
 INACCURACY_PENALTY = 500
+
+KEYLESS_AGAIN = timedelta(hours=1)
+"""How long the refusal of a source without a key is believed: it has no plan that lacks a thing."""
 
 
 class Book(Protocol):
@@ -38,7 +41,9 @@ class Book(Protocol):
     def succeeded(self, source: str, seconds: float, calls: int = 1) -> Health: ...  # noqa: D102
     def failed(self, source: str, error: str, tries: int) -> Health: ...  # noqa: D102
     def may_try(self, source: str) -> bool: ...  # noqa: D102
-    def not_entitled(self, source: str, endpoint: str, reason: str) -> None: ...  # noqa: D102
+    def not_entitled(  # noqa: D102
+        self, source: str, endpoint: str, reason: str, believed: timedelta = ...
+    ) -> None: ...
     def refusals(self) -> list[Refusal]: ...  # noqa: D102
     def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None: ...  # noqa: D102
     def unknown(self) -> set[tuple[str, int]]: ...  # noqa: D102
@@ -118,10 +123,16 @@ class Router:
                 return
         self.flush(source)
 
-    def failed(self, source: str, endpoint: str, error: SourceError) -> Pause | None:
-        """A call failed; the pause that follows, where the circuit is open now."""
+    def failed(
+        self, source: str, endpoint: str, error: SourceError, *, keyed: bool = True
+    ) -> Pause | None:
+        """A call failed; the pause that follows, where the circuit is open now.
+
+        ``keyed`` tells whether the source was asked with a key.
+        """
         if isinstance(error, NotEntitled):
-            self._book.not_entitled(source, endpoint, error.detail)
+            believed = ENTITLED_AGAIN if keyed else KEYLESS_AGAIN
+            self._book.not_entitled(source, endpoint, error.detail, believed)
         if isinstance(error, (UnknownSymbol, NoData, NotEntitled)):
             self.answered(source, 0.0)
             return None
@@ -174,19 +185,27 @@ class MemoryBook:
 
     def may_try(self, source: str) -> bool:
         """See storage.health.HealthBook."""
-        circuit = self.all().get(source, Health()).circuit(self._now())
-        if circuit is Circuit.HALF_OPEN:
-            self._change(source, lambda h, now: h.trying(now))
+        with self._lock:  # looking and taking the trial are one: only one may have it
+            now, health = self._now(), self._health.get(source, Health())
+            circuit = health.circuit(now)
+            if circuit is Circuit.HALF_OPEN:
+                self._health[source] = health.trying(now)
         return circuit is not Circuit.OPEN
 
-    def not_entitled(self, source: str, endpoint: str, reason: str) -> None:
+    def not_entitled(
+        self, source: str, endpoint: str, reason: str, believed: timedelta = ENTITLED_AGAIN
+    ) -> None:
         """See storage.health.HealthBook."""
         now = self._now()
-        self._refusals[source, endpoint] = Refusal(source, endpoint, reason, now, now)
+        refusal = Refusal(source, endpoint, reason, now, now + believed)
+        with self._lock:
+            self._refusals[source, endpoint] = refusal
 
     def refusals(self) -> list[Refusal]:
         """See storage.health.HealthBook."""
-        return list(self._refusals.values())
+        now = self._now()
+        with self._lock:
+            return [refusal for refusal in self._refusals.values() if refusal.expires_at > now]
 
     def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None:
         """See storage.health.HealthBook."""

@@ -114,8 +114,10 @@ class HealthBook:
 
         self._change(source, blend)
 
-    def not_entitled(self, source: str, endpoint: str, reason: str) -> None:
-        """Learn that the plan lacks an endpoint; believed for ``ENTITLED_AGAIN``."""
+    def not_entitled(
+        self, source: str, endpoint: str, reason: str, believed: timedelta = ENTITLED_AGAIN
+    ) -> None:
+        """Learn that the plan lacks an endpoint; ``believed`` for so long."""
         with self._db.connect() as connection:
             now = self._clock(connection)
             run(
@@ -125,9 +127,7 @@ class HealthBook:
                     "(source, endpoint, reason, learned_at, expires_at) values ({}, {}, {}, {}, {})"
                     " on conflict (source, endpoint) do update set reason = excluded.reason, "
                     "learned_at = excluded.learned_at, expires_at = excluded.expires_at"
-                ).format(
-                    *map(sql.Literal, (source, endpoint, reason[:300], now, now + ENTITLED_AGAIN))
-                ),
+                ).format(*map(sql.Literal, (source, endpoint, reason[:300], now, now + believed))),
             )
 
     def unknown_to(self, source: str, asset_ids: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +23,8 @@ from stock_platform.domain.errors import (
 from stock_platform.domain.health import FIRST_PAUSE, TRIES_TO_OPEN, Health
 from stock_platform.pipeline.fetching import PATIENCE, FetchStream
 from stock_platform.pipeline.report import FetchReport
-from stock_platform.pipeline.router import MemoryBook, Router, account
+from stock_platform.pipeline.router import KEYLESS_AGAIN, MemoryBook, Router, account
+from stock_platform.storage.health import ENTITLED_AGAIN
 from stock_platform_tests.pipeline.worlds import (
     NOW,
     ROW,
@@ -227,3 +229,41 @@ def test_a_bar_that_cannot_be_true_is_asked_for_elsewhere() -> None:
     alone = World(["AAA"])
     assert alone.run(bad).states == {"stored": 4}
     assert len(bad.asked) == 2
+
+
+def test_without_a_key_a_refusal_is_soon_forgotten() -> None:
+    """A source without a key has no plan that could lack anything: an hour, not a week."""
+    at = [NOW]
+    router = Router(MemoryBook(lambda: at[0]))
+    router.failed("yahoo", "chart", NotEntitled("yahoo", "Invalid Crumb"), keyed=False)
+    router.failed("finnhub", "candle", NotEntitled("finnhub", "no access"))
+    assert router.barred() == {("yahoo", "chart"), ("finnhub", "candle")}
+    at[0] += KEYLESS_AGAIN + timedelta(seconds=1)
+    assert router.barred() == {("finnhub", "candle")}
+    at[0] += ENTITLED_AGAIN
+    assert router.barred() == frozenset()
+
+
+def test_one_of_many_threads_tries_a_half_open_circuit() -> None:
+    """Without a database too."""
+    at = [NOW]
+    book = MemoryBook(lambda: at[0])
+    for _ in range(TRIES_TO_OPEN):
+        book.failed("main", "down", 1)
+    at[0] += FIRST_PAUSE
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: book.may_try("main"), range(32))) == 1
+
+
+def test_a_panic_in_a_thread_ends_the_run() -> None:
+    """What is no Exception (polars panics so) is raised, not waited for."""
+
+    def panics(tile: Tile) -> SourceError | None:
+        raise Panic
+
+    with pytest.raises(Panic):
+        World().run(FakeSource("main", EVERYTHING, ROW, behaviour=panics))
+
+
+class Panic(BaseException):
+    """As polars' own."""
