@@ -110,6 +110,19 @@ FOREIGN = {
     "NE": "XTSE", "CN": "XTSE", "MX": "XMEX", "SA": "BVMF", "BA": "XBUE",
 }  # fmt: skip
 
+# What shares of an exchange are quoted in; its pence, cents and agorot are of this currency.
+_CURRENCY = {
+    **dict.fromkeys(
+        ("XPAR", "XAMS", "XBRU", "XLIS", "XETR", "XFRA", "XMIL", "XMAD", "XWBO", "XHEL", "XDUB",
+         "ASEX"), "EUR",
+    ),
+    "XLON": "GBP", "XSWX": "CHF", "XSTO": "SEK", "XCSE": "DKK", "XOSL": "NOK", "XICE": "ISK",
+    "XWAR": "PLN", "XBUD": "HUF", "XIST": "TRY", "XTAE": "ILS", "XJSE": "ZAR", "XTKS": "JPY",
+    "XHKG": "HKD", "XSHG": "CNY", "XKRX": "KRW", "XTAI": "TWD", "XSES": "SGD", "XKLS": "MYR",
+    "XBKK": "THB", "XIDX": "IDR", "XNSE": "INR", "XBOM": "INR", "XASX": "AUD", "XNZE": "NZD",
+    "XTSE": "CAD", "XMEX": "MXN", "BVMF": "BRL", "XBUE": "ARS",
+}  # fmt: skip
+
 # Indices: Polygon's name where it is not Yahoo's, and the calendar where it is not New York's.
 _POLYGON_INDEX = {"GSPC": "SPX", "IXIC": "COMP"}
 _YAHOO_INDEX = {polygon: yahoo for yahoo, polygon in _POLYGON_INDEX.items()}
@@ -245,6 +258,12 @@ def default_calendar(symbol: Symbol) -> str:
             return _INDEX_CALENDAR.get(symbol.ticker[1:], "XNYS")
         case _:
             return FOREIGN.get(symbol.ticker.partition(".")[2], "XNYS")
+
+
+def default_currency(symbol: Symbol) -> str:
+    """What a symbol is usually quoted in, where nobody has said: ISO 4217's code."""
+    pair = pair_of(symbol)
+    return pair[1] if pair else _CURRENCY.get(default_calendar(symbol), "USD")
 
 
 def _marked_for(ticker: str, kind: AssetClass, vendor: Vendor) -> str | None:

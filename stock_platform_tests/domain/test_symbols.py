@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.symbols import (
+    FOREIGN,
     VENDORS,
     AssetClass,
     Symbol,
     Vendor,
     default_calendar,
+    default_currency,
     from_vendor,
     parse_symbol,
     to_vendor,
@@ -222,3 +224,27 @@ def directory(shared: Path, name: str, test_column: int) -> list[list[str]]:
     with (shared / "payloads" / "nasdaqtrader" / name).open() as file:
         rows = list(csv.reader(file, delimiter="|"))[1:-1]
     return [row for row in rows if row[test_column] != "Y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("AAPL", "USD"),
+        ("VOD.L", "GBP"),
+        ("SAP.DE", "EUR"),
+        ("7203.T", "JPY"),
+        ("BTC-EUR", "EUR"),
+        ("EUR/USD", "USD"),
+        ("^GSPC", "USD"),
+        ("GC=F", "USD"),
+    ],
+)
+def test_the_usual_currency_of_a_symbol(text: str, currency: str) -> None:
+    """Of its exchange, or the quote of a pair."""
+    assert default_currency(parse_symbol(text)) == currency
+
+
+def test_every_exchange_has_a_currency() -> None:
+    """No listing abroad is taken for dollars because its exchange was forgotten."""
+    for suffix in FOREIGN:
+        assert default_currency(parse_symbol(f"ABC.{suffix}")) != "USD", suffix
