@@ -1,0 +1,1 @@
+"""Portfolios: lots, daily accounts, returns."""
