@@ -29,6 +29,9 @@ FOREVER = date(9999, 12, 31)
 
 Scope = Literal["watchlist", "market"]
 
+CATALOG = 100
+"""So many assets that nobody tracks came from a list of the market."""
+
 ASSETS: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
     "ticker": pl.String(),
@@ -174,6 +177,16 @@ def count(db: Database) -> int:
     """Assets in the catalog."""
     with db.connect() as connection:
         return int(one(connection, sql.SQL("select count(*) from stocks.assets"))[0])
+
+
+def has_catalog(db: Database) -> bool:
+    """Whether the market is known, so that a ticker that is not there is likely a typing error."""
+    with db.connect() as connection:
+        others = sql.SQL(
+            "select count(*) from (select from stocks.assets a where not exists ("
+            "select from stocks.tracked_assets t where t.asset_id = a.asset_id) limit {}) x"
+        ).format(sql.Literal(CATALOG))
+        return int(one(connection, others)[0]) == CATALOG
 
 
 def similar(db: Database, ticker: str, limit: int = 3) -> list[str]:
