@@ -95,6 +95,8 @@ class Settings(BaseSettings):
     coverage_threshold: float = Field(default=0.98, ge=0, le=1)
     user_agent: str = "stock_platform/0.1"
 
+    portfolio_currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
+
     webserver_host: str = "127.0.0.1"
     webserver_port: int = Field(default=3000, ge=0, le=65535)
 

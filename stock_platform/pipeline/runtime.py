@@ -22,6 +22,7 @@ from stock_platform.domain.clock import Clock
 from stock_platform.domain.coverage import SHARDS
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.planning import Plan, PlanAsset, plan
+from stock_platform.domain.portfolio.transactions import read_currency
 from stock_platform.domain.symbols import default_calendar, parse_symbol
 from stock_platform.domain.validation import Level
 from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh_catalog
@@ -30,6 +31,7 @@ from stock_platform.pipeline.fetching import FetchStream
 from stock_platform.pipeline.grids import build_grid
 from stock_platform.pipeline.indicating import refresh_indicators
 from stock_platform.pipeline.market import Market
+from stock_platform.pipeline.performance import Performance, measure
 from stock_platform.pipeline.report import ProgressCallback
 from stock_platform.pipeline.router import Router
 from stock_platform.pipeline.series import SeriesReport, refresh_series
@@ -258,6 +260,15 @@ class Platform:
         return refresh_series(self.db, self.sources, self.router, ids)
 
     # ---- look ----
+
+    def performance(self, user: str, currency: str | None = None) -> Performance:
+        """Positions and returns of a user's portfolio, up to now.
+
+        Raises:
+            InputError: the user has no transaction, or the currency is no code.
+        """
+        chosen = read_currency(currency) if currency else self.settings.portfolio_currency
+        return measure(self.db, user, chosen, self.clock.now().date())
 
     def coverage(self, grid: CellGrid) -> CoverageReport:
         """The states of the cells of ``grid``."""
