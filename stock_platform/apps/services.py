@@ -27,32 +27,33 @@ if TYPE_CHECKING:
 
 LOCATION = "stock_platform"
 MODULE = "stock_platform.definitions"
-CONFIGURATION = Path(__file__).parents[2] / "dagster.yaml"
+CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
+OURS = "(Delete this line there to keep your own.)"
+"""In a line of the file for as long as we may replace it."""
 
 
 def prepare_home(settings: Settings) -> Path:
-    """The folder for DAGSTER_HOME: the one that is set, or ours with the repository's dagster.yaml.
+    """The folder for DAGSTER_HOME: the one that is set, or ours with this version's dagster.yaml.
 
-    dagster.yaml holds no address and no password: its classes ask the settings.
+    dagster.yaml holds no address and no password: its classes ask the settings. A file that its
+    owner has taken over (see OURS) is left as it is.
 
     Raises:
-        StockPlatformError: the folder that is set is none, or there is no dagster.yaml to copy.
+        StockPlatformError: the folder that is set is none.
     """
     given = os.environ.get("DAGSTER_HOME")
     if given:
         if not Path(given).is_dir():
             raise StockPlatformError(f"DAGSTER_HOME is {given}, which is no folder")
         return Path(given).absolute()
-    if not CONFIGURATION.is_file():
-        raise StockPlatformError(
-            f"{CONFIGURATION} is missing: run from a checkout, or set DAGSTER_HOME to a folder "
-            "with a dagster.yaml"
-        )
     home = settings.home.absolute() / "dagster"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = home / CONFIGURATION.name
+    if there.is_file() and OURS not in there.read_text(encoding="utf-8"):
+        return home
     part = home / f".dagster.yaml.{os.getpid()}"
     part.write_bytes(CONFIGURATION.read_bytes())
-    part.replace(home / CONFIGURATION.name)
+    part.replace(there)
     return home
 
 

@@ -31,7 +31,8 @@ from stock_platform.storage.roles import GUEST_SCHEMA
 SCHEMA = GUEST_SCHEMA
 """Dagster's schema in a database that we were given."""
 
-DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
+DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
+"""The same file as the repository's; it is in the wheel."""
 
 
 def find_guest(settings: Settings) -> Guest:

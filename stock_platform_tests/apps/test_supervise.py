@@ -10,13 +10,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from stock_platform.apps.services import CONFIGURATION, prepare_home
+from stock_platform.apps.services import CONFIGURATION, OURS, prepare_home
 from stock_platform.apps.supervise import Service, Supervisor, free_port, only_one
 from stock_platform.domain.errors import StockPlatformError
 from stock_platform.settings import load_settings
@@ -159,11 +160,27 @@ def test_dagster_home_is_ours_unless_one_is_set(
     text = (home / "dagster.yaml").read_text()
     assert text == CONFIGURATION.read_text()
     assert "word@" not in text
+    (home / "dagster.yaml").write_text(text.replace("num_workers: 2", "num_workers: 3"))
+    prepare_home(settings)
+    assert (home / "dagster.yaml").read_text() == text
+    taken_over = text.replace(OURS, "")
+    (home / "dagster.yaml").write_text(taken_over)
+    prepare_home(settings)
+    assert (home / "dagster.yaml").read_text() == taken_over
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     assert prepare_home(settings) == tmp_path
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nowhere"))
     with pytest.raises(StockPlatformError, match="which is no folder"):
         prepare_home(settings)
+
+
+def test_the_wheel_has_the_repositorys_dagster_yaml() -> None:
+    """What `up` writes from an installed wheel is what `dagster dev` reads in the repository."""
+    repository = Path(__file__).parents[2]
+    assert CONFIGURATION.parent.name == "stock_platform"
+    assert CONFIGURATION.read_bytes() == (repository / "dagster.yaml").read_bytes()
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    assert CONFIGURATION.name in project["tool"]["setuptools"]["package-data"]["stock_platform"]
 
 
 def test_stopping_is_not_interrupted_by_a_second_ctrl_c(tmp_path: Path) -> None:
