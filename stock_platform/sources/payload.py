@@ -22,6 +22,10 @@ from stock_platform.sources.base import REJECTED
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXCERPT = 160
 
+_SPACES = " '\u00a0\u2009\u202f\u2019"
+_SPACED = re.compile(rf"[+-]?\d{{1,3}}([{_SPACES}]\d{{3}})+([.,]\d*)?")
+"""Thousands set apart as in France, Poland and Switzerland: ``1 234,5``, ``1'234.5``."""
+
 
 def read_json(source: str, body: bytes) -> object:
     """The JSON value of a body.
@@ -91,7 +95,9 @@ def as_list(source: str, value: object, what: str) -> list[object]:
 
 
 def number(value: object, *, decimal_comma: bool = False) -> float | None:
-    """A number that may come as text: ``12``, ``"1.5e+06"``, ``"1,234.5"``; null is None.
+    """A number that may come as text: ``12``, ``"1.5e+06"``, ``"1,234.5"``, ``"1 234.5"``.
+
+    Null and blank are None.
 
     Args:
         value: as it came.
@@ -108,6 +114,8 @@ def number(value: object, *, decimal_comma: bool = False) -> float | None:
         text = value.strip()
         if not text:
             return None
+        if _SPACED.fullmatch(text):
+            text = re.sub(rf"[{_SPACES}]", "", text)
         if decimal_comma:
             grouped = re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", text)
             text = (text.replace(".", "") if grouped else text).replace(",", ".")

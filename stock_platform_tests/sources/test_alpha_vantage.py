@@ -236,6 +236,14 @@ def test_rows_of_csv_that_lack_values_are_told() -> None:
     assert answer.rejected["reasons"].to_list() == [["low is null"]]
 
 
+def test_a_shifted_row_of_csv_is_no_bar() -> None:
+    """An unquoted comma within a number puts every later value into the wrong column."""
+    body = "timestamp,open,high,low,close,volume\n2024-03-08,1,2,0.5,1.5,9\n"
+    answer = fetch(text(body + "2024-03-07,1,234,2,1,2,9\n"))
+    assert answer.bars["session"].to_list() == [FRIDAY]
+    assert answer.rejected.height == 1
+
+
 def test_currencies_have_utc_days() -> None:
     """Two codes, no volume; Sundays stay for validation to judge."""
     series = {"2024-03-08": "1.0940", "2024-03-03": "1.0850"}

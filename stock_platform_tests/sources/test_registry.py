@@ -68,6 +68,9 @@ def test_a_call_ends_before_its_slot_is_given_up() -> None:
         ("1.12e+08", 1.12e8),
         ("1,234,567.5", 1234567.5),
         (" -4 ", -4.0),
+        ("1 234 567.5", 1234567.5),
+        ("1\u00a0234", 1234.0),
+        ("1'234.5", 1234.5),
     ],
 )
 def test_numbers(value: object, read: float | None) -> None:
@@ -75,7 +78,7 @@ def test_numbers(value: object, read: float | None) -> None:
     assert number(value) == read
 
 
-@pytest.mark.parametrize("value", [True, "12,5", "ten", float("nan"), "inf", [1], {}])
+@pytest.mark.parametrize("value", [True, "12,5", "1 2", "12 34", "ten", float("nan"), "inf", [1]])
 def test_not_numbers(value: object) -> None:
     """What is not a finite number is said, never guessed."""
     with pytest.raises(ValueError, match="number"):

@@ -146,6 +146,10 @@ def test_it_stands_by_and_is_off() -> None:
             "Date,Open,High,Low,Close,Volume,OpenInt\n"
             "2024-03-08,2,3,1,2.5,80,0\n2024-03-07,1,3,0.5,2,70,0\n"
         ),
+        (
+            '"Date","Open","High","Low","Close","Volume"\n'
+            '"2024-03-08","2","3","1","2.5","80"\n2024-03-07,1,3,0.5,2,70,\n'
+        ),
         "\r\nClose,Volume,Date,Open,High,Low\n2,70,2024-03-07,1,3,.5\n2.5,80,2024-03-08,2,3,1\n",
     ],
 )
@@ -157,6 +161,25 @@ def test_headers_say_where_columns_are(body: str) -> None:
     assert bars["low"].to_list() == [0.5, 1.0]
     assert bars["close"].to_list() == [2.0, 2.5]
     assert bars["volume"].to_list() == [70.0, 80.0]
+
+
+def test_a_shifted_row_is_no_bar() -> None:
+    """Thousands set apart by a comma, unquoted, make more cells than there are columns."""
+    answer = fetch(
+        "Date,Open,High,Low,Close,Volume\n2024-03-07,1,3,0.5,2,70\n"
+        "2024-03-08,1,234.5,1,300,1,200,1,250,100\n"
+    )
+    assert answer.bars["session"].to_list() == [date(2024, 3, 7)]
+    assert answer.rejected["session"].to_list() == [FRIDAY]
+
+
+def test_thousands_set_apart_by_spaces() -> None:
+    """As in Poland, with decimal commas."""
+    bars = fetch(
+        "Data;Otwarcie;Najwyzszy;Najnizszy;Zamkniecie;Wolumen\n"
+        "2024-03-08;1 234,5;1.300,0;1\u00a0200;1250,25;1 000\n"
+    ).bars
+    assert bars.row(0)[3:8] == (1234.5, 1300.0, 1200.0, 1250.25, 1000.0)
 
 
 def test_currencies_have_no_volume() -> None:

@@ -93,11 +93,16 @@ def table(status: int, body: bytes, asked: Asked, needed: set[str]) -> list[dict
         raise Malformed(NAME, f"no CSV header of {asked.what} but: {excerpt(body)}")
     if not text.endswith("\n"):
         raise Malformed(NAME, f"CSV cut short after {len(body)} bytes")
-    return [
-        dict(zip(header, [*line, *[None] * (len(header) - len(line))], strict=False))
-        for line in lines[1:]
-        if line
-    ]
+    return [_named(header, line) for line in lines[1:] if line]
+
+
+def _named(header: list[str], line: list[str]) -> dict[str, str | None]:
+    """A line's cells by column; of one with more cells than columns what is left over, as ``""``.
+
+    An unquoted comma has then shifted the others.
+    """
+    left = {"": ",".join(line[len(header) :])} if any(line[len(header) :]) else {}
+    return {**dict(zip(header, [*line, *[None] * (len(header) - len(line))], strict=False)), **left}
 
 
 def _by_status(status: int, said: str, asked: Asked) -> SourceError:

@@ -57,6 +57,8 @@ def parse_listing(status: int, body: bytes, asked: Asked) -> tuple[pl.DataFrame,
     for raw in table(status, body, asked, DIRECTORY):
         text = str(raw["symbol"] or "")
         try:
+            if "" in raw:
+                raise ValueError(f"a row with more values than columns: {raw['']!r}")
             if raw["status"] is None:
                 raise ValueError(f"a row of {sum(v is not None for v in raw.values())} values")
             rows.append(

@@ -159,7 +159,9 @@ def _csv_rows(status: int, body: bytes, wanted: Wanted) -> Iterator[Row]:
         raise Malformed(NAME, f"{wanted.what}: no prices in the CSV header {', '.join(rows[0])}")
     _check_spacing([str(raw["timestamp"]) for raw in rows], wanted)
     for raw in rows:
-        yield str(raw["timestamp"]), {ours: raw[theirs] for ours, theirs in fields.items()}, raw
+        shifted = "" in raw
+        values = {} if shifted else {ours: raw[theirs] for ours, theirs in fields.items()}
+        yield str(raw["timestamp"]), values, raw
 
 
 def _local(stamp: str) -> datetime | None:

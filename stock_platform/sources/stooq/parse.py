@@ -136,14 +136,21 @@ def _table(
     text = read_text(NAME, body)
     first = text.lstrip().splitlines()[0].strip()
     separator = ";" if ";" in first else ","
-    names = [name.strip().lower().translate(_ASCII) for name in first.split(separator)]
+    cells = next(csv.reader([first], delimiter=separator))
+    names = [name.strip().lower().translate(_ASCII) for name in cells]
     header = {COLUMNS[name]: at for at, name in enumerate(names) if name in COLUMNS}
     if not set(header) >= NEEDED:
         raise _sentence(text, body, symbol, now, pace)
     if not text.endswith("\n"):
         raise Malformed(NAME, f"CSV cut short after {len(body)} bytes")
     rows = list(csv.reader(text.lstrip().splitlines()[1:], delimiter=separator))
-    return header, [row for row in rows if row], separator == ";"
+    whole = [_cells(row, len(names)) for row in rows if row]
+    return header, whole, separator == ";"
+
+
+def _cells(row: list[str], columns: int) -> list[str]:
+    """The row; one with more cells than there are columns may be shifted: its date alone."""
+    return row if not any(cell.strip() for cell in row[columns:]) else row[:1]
 
 
 def _page(status: int, body: bytes) -> SourceError:
