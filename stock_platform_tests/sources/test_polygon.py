@@ -244,6 +244,13 @@ def test_rows_of_another_day_are_rejected() -> None:
         ask(grouped("AAPL", day=MONDAY))
 
 
+def test_bars_of_another_time_are_malformed() -> None:
+    """Seconds taken for milliseconds are of 1970: no silence about a week without bars."""
+    seconds = [{**result(row), "t": result(row)["t"] // 1000} for row in five_bars()[:1]]
+    with pytest.raises(Malformed, match="was given bars of 1970-01-20"):
+        ask(answer_of(seconds, ticker="AAPL"), WEEK)
+
+
 def test_a_strange_ticker_is_rejected_alone() -> None:
     """What cannot be a ticker does not stop the others."""
     answer = ask(grouped("AAPL", "not a ticker!"))

@@ -63,6 +63,9 @@ PUBLISHED_WITHIN = timedelta(hours=36)
 
 SETTLES_WITHIN = timedelta(hours=4)
 
+WIDENED = timedelta(days=31)
+"""By so much the vendor widens a range at the most."""
+
 
 class PolygonSource(VendorSource):
     """Polygon/Massive as a Source."""
@@ -261,8 +264,15 @@ def _answer(pages: list[Page]) -> Answer:
 
 
 def _within(answer: Answer, tile: Tile) -> Answer:
-    """The bars of the range asked for; the vendor widens ranges to whole periods at times."""
+    """The bars of the range asked for; the vendor widens ranges to whole periods at times.
+
+    Raises Malformed where all bars are of another time: stamps in another unit, say.
+    """
     inside = pl.col("session").is_between(tile.start, tile.end)
+    near = pl.col("session").is_between(tile.start - WIDENED, tile.end + WIDENED)
+    if not answer.bars.is_empty() and answer.bars.filter(near).is_empty():
+        given = answer.bars["session"].min()
+        raise Malformed(NAME, f"asked for {tile.start}..{tile.end}, was given bars of {given}")
     return replace(answer, bars=answer.bars.filter(inside))
 
 
