@@ -160,11 +160,13 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        redact = self._http.secrets.redact
+        if isinstance(error, Exception):  # a reader's own mistake may show the body, too
+            error.args = tuple(redact(a) if isinstance(a, str) else a for a in error.args)
         if isinstance(error, SourceError):
             error.requests = self.requests
             error.rate_limited = self.rate_limited
-            error.detail = self._http.secrets.redact(error.detail)
-            error.args = tuple(self._http.secrets.redact(str(arg)) for arg in error.args)
+            error.detail = redact(error.detail)
 
     def count(self, other: Call) -> None:
         """Count the requests of another call as this one's."""

@@ -114,6 +114,20 @@ def test_an_unexpected_error_of_the_reader_is_not_swallowed() -> None:
         call.get("/x", {}, read)
 
 
+def test_an_unexpected_error_does_not_show_the_key() -> None:
+    """A reader that trips may tell of the body, and the body may echo the key."""
+
+    def read(response: Response) -> str:
+        raise KeyError(response.body.decode())
+
+    http = client(
+        Vendor([httpx.Response(200, text=f"api key {KEY}")]), secrets=Secrets(headers={"K": KEY})
+    )
+    with pytest.raises(KeyError, match=r"api key \*\*\*") as caught, http.call() as call:
+        call.get("/x", {}, read)
+    assert KEY not in repr(caught.value)
+
+
 def test_a_real_port_that_nobody_listens_on() -> None:
     """The address that cannot be reached is named, in one line."""
     with pytest.raises(Unavailable, match=r"cannot reach http://127.0.0.1:9") as caught:
