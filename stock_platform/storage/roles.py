@@ -114,6 +114,7 @@ def add_login(
     *,
     prefix: str = PREFIX,
     timeout_seconds: float = READER_TIMEOUT_SECONDS,
+    replace: bool = False,
 ) -> None:
     """Make a login in a role. The server is sent the password's verifier, never the password.
 
@@ -124,6 +125,7 @@ def add_login(
         password: at least eight characters.
         prefix: of the roles' names.
         timeout_seconds: longest statement of a reader; 0 is no limit.
+        replace: give a login of one of our roles this role and password, if it is there.
 
     Raises:
         InputError: the name is taken, or the password too short.
@@ -136,19 +138,24 @@ def add_login(
         raise InputError("password", "***", allowed)
     group = role_names(prefix)[kind]
     with connected(url, prepare_threshold=None) as connection:
-        if _exists(connection, name):
+        known = [login for login in _logins(connection, role_names(prefix)) if login.name == name]
+        if _exists(connection, name) and not (replace and known):
             raise InputError("name", name, "there is such a role already: choose another name")
         if not _exists(connection, group):
             raise DatabaseError(f"there is no role {group} yet: run db migrate, or see db roles")
         verifier = connection.pgconn.encrypt_password(
             password.encode(), name.encode(), b"scram-sha-256"
         ).decode()
-        run(
-            connection,
-            sql.SQL("create role {} login password {} in role {}").format(
-                sql.Identifier(name), sql.Literal(verifier), sql.Identifier(group)
-            ),
-        )
+        login = sql.Identifier(name)
+        verb = sql.SQL("alter" if known else "create")
+        text = sql.SQL("{} role {} login password {}")
+        run(connection, text.format(verb, login, sql.Literal(verifier)))
+        for former in known:
+            if former.role != kind:
+                other = sql.Identifier(role_names(prefix)[former.role])
+                run(connection, sql.SQL("revoke {} from {}").format(other, login))
+                run(connection, sql.SQL("alter role {} reset all").format(login))
+        run(connection, sql.SQL("grant {} to {}").format(sql.Identifier(group), login))
         if kind == "reader":
             for setting, value in (
                 ("default_transaction_read_only", "on"),
@@ -157,7 +164,7 @@ def add_login(
                 run(
                     connection,
                     sql.SQL("alter role {} set {} = {}").format(
-                        sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
+                        login, sql.Identifier(setting), sql.Literal(value)
                     ),
                 )
 

@@ -263,6 +263,13 @@ def test_names_that_do_not_fit(database_url: str, login: Login, prefix: str) -> 
     login("reader")
     with pytest.raises(InputError, match="choose another name"):
         add_login(database_url, f"{prefix}_user_reader", "reader", PASSWORD, prefix=prefix)
+    add_login(
+        database_url, f"{prefix}_user_reader", "writer", PASSWORD, prefix=prefix, replace=True
+    )
+    assert [login.role for login in roles(database_url, prefix).logins] == ["writer"]
+    add_login(
+        database_url, f"{prefix}_user_reader", "reader", PASSWORD, prefix=prefix, replace=True
+    )
     with pytest.raises(DatabaseError, match="run db migrate"):
         add_login(database_url, f"{prefix}_x", "reader", PASSWORD, prefix=f"{prefix}_no")
     with pytest.raises(InputError, match="db roles"):

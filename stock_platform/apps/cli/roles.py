@@ -61,6 +61,10 @@ def show(context: typer.Context, *, json: Json = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="The login's name.")],
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.READER,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Change the role and password of a login of ours.")
+    ] = False,
 ) -> None:
     """Make a login in a role; asks for its password, or takes STOCK_PLATFORM_ROLE_PASSWORD."""
     from stock_platform.settings import load_settings
@@ -80,6 +84,7 @@ def add(
         password,
         prefix=settings.role_prefix,
         timeout_seconds=settings.reader_timeout_seconds,
+        replace=replace,
     )
     typer.echo(
         f"{name} is {'an' if role is Role.OWNER else 'a'} {role.value}: {described(url, user=name)}"
