@@ -49,6 +49,39 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Meter:
+    """A header of a vendor's own that tells what is used of one of its windows.
+
+    Attributes:
+        header: its name in lower case; its value is what is used, our call included.
+        most: all there is in a window.
+        seconds: the window's length.
+        each: what one call uses, at the most.
+    """
+
+    header: str
+    most: float
+    seconds: float
+    each: float = 1.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a vendor said in an answer about what is left of a limit.
+
+    Attributes:
+        remaining: calls left. calls: of how many, if it said so.
+        resets_in: seconds until they all are there again, if it said so.
+        seconds: the window's length, if it said so.
+    """
+
+    remaining: float
+    calls: float | None = None
+    resets_in: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One kind of call.
 
@@ -110,6 +143,8 @@ class Capabilities:
         standby: it is asked only for cells that no other source in play can reach.
         bucket: whose limits it shares: sources of one host are counted together under this
             name; None is its own.
+        meter: where it tells what is used in a header that is not one everybody knows
+            (sources/allowance.py has those).
     """
 
     source: str
@@ -125,6 +160,7 @@ class Capabilities:
     market_feeds: tuple[Feed, ...] = ()
     standby: bool = False
     bucket: str | None = None
+    meter: Meter | None = None
 
     @property
     def account(self) -> str:

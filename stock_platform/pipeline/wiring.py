@@ -24,9 +24,17 @@ MAX_PAUSE = 5.0
 
 
 def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
-    """The capabilities under a clock that runs ``rate`` times as fast (a sandbox's)."""
-    limits = tuple(Limit(x.calls, x.seconds / rate, x.zone) for x in capabilities.limits)
-    return replace(capabilities, limits=limits)
+    """The capabilities under a clock that runs ``rate`` times as fast (a sandbox's).
+
+    There a vendor's day has no midnight: it is any so many seconds.
+    """
+    if rate == 1:
+        return capabilities
+    limits = tuple(Limit(x.calls, x.seconds / rate) for x in capabilities.limits)
+    meter = capabilities.meter
+    if meter is not None:
+        meter = replace(meter, seconds=meter.seconds / rate)
+    return replace(capabilities, limits=limits, meter=meter)
 
 
 def capabilities_of(name: str, settings: Settings) -> Capabilities:

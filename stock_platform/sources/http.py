@@ -5,7 +5,8 @@ Belongs here: when to send, when to send again, what to keep. Does not: sending
 
 What every request gets:
 
-* a grant of the quota, whether it is the first try, a retry or a further page;
+* a grant of the quota, whether it is the first try, a retry or a further page; what the answer's
+  headers say is left of the vendor's limits is heeded by all processes (allowance.py);
 * retries with backoff and jitter, for ``Unavailable`` alone, and not before a wall;
 * on "too many calls", by status 429 or in the body's words: a block of the source for all
   processes, as long as Retry-After says, and another try if that is a short wait;
@@ -26,9 +27,10 @@ from typing import Protocol, Self, TypeVar
 import httpx
 import stamina
 
-from stock_platform.domain.capabilities import Limit
+from stock_platform.domain.capabilities import Limit, Meter
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.errors import RateLimited, SourceError, Unavailable
+from stock_platform.sources.allowance import readings
 from stock_platform.sources.base import Answer, Facts
 from stock_platform.sources.cache import HttpCache, Kept
 from stock_platform.sources.quota import Quota
@@ -84,6 +86,7 @@ class HttpClient:
             What such a server says may change under the same address, so its answers are
             used again without asking only if they came with an ETag or a date.
         account: the name its calls are counted under; default its own.
+        meter: a header of its own that tells what is used.
 
     Attributes:
         gate: asked before every request, where there is one.
@@ -101,7 +104,9 @@ class HttpClient:
         secrets: Secrets | None = None,
         stand_in: bool = False,
         account: str | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self.meter = meter
         self.gate: Gate | None = None
         self.stand_in = stand_in
         self.account = account or source
@@ -300,8 +305,12 @@ class Call:
             response = http.transport.send(path, params, conditions)
         finally:
             grant.done()
-            self.seconds += time.monotonic() - started
+            took = time.monotonic() - started
+            self.seconds += took
         self.http_status = response.status
+        said = readings(response.headers, http.options.wall(), http.meter)
+        if said:
+            http.quota.heed(http.account, limits, said, took)
         if response.status >= SERVER_ERROR:
             pause = retry_after(response.headers, http.options.wall())
             if pause:

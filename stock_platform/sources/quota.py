@@ -13,15 +13,16 @@ within its own window. A grant that is never ``done`` (a crash) is taken for ans
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from stock_platform.domain.capabilities import Limit, QuotaState
+from stock_platform.domain.capabilities import Limit, QuotaState, Reading
 from stock_platform.domain.errors import RateLimited
-from stock_platform.domain.planning.quota import in_window, wait_seconds
+from stock_platform.domain.planning.quota import DAY_SECONDS, in_window, limit_meant, wait_seconds
 
 HOLD_SECONDS = 120.0
 POLL_SECONDS = 0.2
@@ -54,6 +55,26 @@ class Quota(Protocol):
 
     def block(self, source: str, seconds: float) -> None:
         """Give no grants for ``seconds`` from now on (Retry-After); a longer block stays."""
+
+    def heed(
+        self,
+        source: str,
+        limits: Sequence[Limit],
+        readings: Sequence[Reading],
+        seconds: float = 0.0,
+    ) -> None:
+        """Take note of what a vendor said in an answer is left of its limits.
+
+        Where nothing is left, there are no grants before the reset. Where less is left than we
+        think (someone else uses the key), the difference counts as calls until the reset, or
+        for a window from now where none was named. More being left changes nothing.
+
+        Args:
+            source: whose limits.
+            limits: as in ``acquire``.
+            readings: see sources/allowance.py.
+            seconds: from the request to its answer.
+        """
 
     def state(self, source: str, limits: Sequence[Limit]) -> QuotaState:
         """What is spent of each limit, calls in flight included."""
@@ -110,6 +131,31 @@ class MemoryQuota:
         with self._lock:
             until = self._now() + seconds
             self._blocked_until[source] = max(until, self._blocked_until.get(source, until))
+
+    def heed(
+        self,
+        source: str,
+        limits: Sequence[Limit],
+        readings: Sequence[Reading],
+        seconds: float = 0.0,
+    ) -> None:
+        """See Quota.heed."""
+        for reading in readings:
+            limit = limit_meant(reading, limits)
+            if reading.remaining < 1 and reading.resets_in:
+                longest = DAY_SECONDS if limit is None else limit.seconds
+                self.block(source, min(reading.resets_in, longest))
+            if limit is None:
+                continue
+            with self._lock:
+                now = self._now()
+                answered, flying = self._calls(source, limits, now)
+                ours = in_window([*answered, *(now for _ in flying)], limit, now - seconds)
+                at = now
+                if limit.zone is None and reading.resets_in is not None:
+                    at -= max(0.0, limit.seconds - reading.resets_in)
+                more = math.ceil(limit.calls - ours - reading.remaining)
+                self._answered[source] += [at] * min(more, limit.calls)
 
     def state(self, source: str, limits: Sequence[Limit]) -> QuotaState:
         """See Quota.state."""

@@ -65,6 +65,7 @@ class Setup:
             secrets=secrets,
             stand_in=address != base_url.rstrip("/"),
             account=self.capabilities.account,
+            meter=self.capabilities.meter,
         )
         if robots:
             client.gate = RobotsGate(client)

@@ -63,6 +63,7 @@ class Database:
         self._prepare_threshold = prepare_threshold
         self._lock = Lock()
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._lasting: list[psycopg.Connection[Any]] = []
 
     def __repr__(self) -> str:
         return f"Database({described(self.url)})"
@@ -88,10 +89,35 @@ class Database:
         except _THEIRS as error:
             raise as_database_error(error, self.url) from error
 
+    def lasting(self) -> psycopg.Connection[Any]:
+        """A connection outside the pool, in autocommit, that is open until the database is closed.
+
+        For what lives as long as its connection (an advisory lock of a session).
+
+        Raises:
+            DatabaseError: unreachable.
+        """
+        try:
+            connection = psycopg.connect(
+                self.url,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                application_name=self._application_name,
+                options=_in_utc(self.url),
+            )
+        except psycopg.Error as error:
+            raise as_database_error(error, self.url) from error
+        with self._lock:
+            self._lasting = [c for c in self._lasting if not c.closed] + [connection]
+        return connection
+
     def close(self) -> None:
         """Close all connections; a later ``connect()`` opens new ones."""
         with self._lock:
             pool, self._pool = self._pool, None
+            lasting, self._lasting = self._lasting, []
+        for connection in lasting:
+            connection.close()
         if pool is not None:
             pool.close()
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.errors import RateLimited
+from stock_platform.domain.planning.quota import start_times
 from stock_platform.storage.connection import Database
-from stock_platform.storage.quota import HOLD_SECONDS, PostgresQuota
+from stock_platform.storage.quota import GRACE_SECONDS, HOLD_SECONDS, PostgresQuota
 
 START = datetime(2024, 3, 10, 4, 30, tzinfo=UTC)  # the night New York's clocks go forward
 DAY = 86_400.0
@@ -187,6 +188,7 @@ HAMMER = """
 import json, sys, time
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.errors import RateLimited
+from stock_platform.domain.planning.quota import start_times
 from stock_platform.storage.connection import Database
 from stock_platform.storage.quota import PostgresQuota
 url, calls = sys.argv[1], int(sys.argv[2])
@@ -243,8 +245,125 @@ def test_a_killed_holder_leaks_nothing(database: Database, database_url: str) ->
     worker.stdout.readline()
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate()
+    with database.connect() as connection:  # as if a call could take the default's two minutes
+        connection.execute("update stocks.quota_calls set at = at + interval '2 minutes'")
     quota = PostgresQuota(database)
     assert quota.state("v", [Limit(5, 0.25)]).spent == (1,)
     started = time.monotonic()
-    quota.acquire("v", [Limit(1, 0.25)], 10).done()
-    assert time.monotonic() - started < 5
+    quota.acquire("v", [Limit(1, 0.25)], 60).done()
+    took = time.monotonic() - started
+    assert GRACE_SECONDS <= took < HOLD_SECONDS / 4, "its last request may still be under way"
+
+
+def test_the_living_keep_their_calls_in_flight(database: Database, database_url: str) -> None:
+    """Nobody takes a slot from a process that lives, nor from one whose connection was cut."""
+    limits = [Limit(1, 0.1)]
+    with Database(database_url) as theirs:
+        other = PostgresQuota(theirs)
+        grant = other.acquire("v", limits, 0)
+        quota = PostgresQuota(database)
+        with pytest.raises(RateLimited):
+            PostgresQuota(database, now=lambda: datetime.now(UTC), sleep=Patience(3)).acquire(
+                "v", limits, 1
+            )
+        theirs.lasting().execute(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' "
+            "and objsubid = 2 and database = (select oid from pg_database "
+            "where datname = current_database())"
+        )
+        quota.acquire("v", limits, 60).done()  # after the grace: it was taken for dead
+        grant.done()  # it was not: its call is counted from now
+        assert quota.state("v", [Limit(9, 3600.0)]).spent == (2,)
+        for _ in range(2):  # the first finds the lock gone, the second has another
+            other.acquire("v", [Limit(9, 3600.0)], 0)
+        with database.connect() as connection:
+            row = connection.execute(
+                "select count(holder), count(*) from stocks.quota_calls where in_flight"
+            ).fetchone()
+        assert row == (1, 2)
+
+
+class Patience:
+    """Sleeps for real, so many times; then it has waited long enough."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self, seconds: float) -> None:
+        if self.left == 0:
+            raise RateLimited("v", "still in flight", seconds)
+        self.left -= 1
+        time.sleep(seconds)
+
+
+def test_a_month_is_kept(database: Database) -> None:
+    """31 days hold no call more than the month's limit, and none is forgotten before."""
+    at = Time(datetime(2024, 1, 31, 23, 59, tzinfo=UTC))
+    quota = quota_of(database, at)
+    month = 31 * DAY
+    limits = [Limit(2, 60.0), Limit(60, month)]
+    for _ in range(60):
+        quota.acquire("cg", limits, 60).done()
+        at.at += timedelta(hours=6)
+    with pytest.raises(RateLimited) as refused:
+        quota.acquire("cg", limits, DAY)
+    assert refused.value.retry_after == pytest.approx(month - 60 * 6 * 3600)
+    at.at += timedelta(seconds=refused.value.retry_after or 0)
+    quota.acquire("cg", limits, 0).done()
+    assert quota.state("cg", limits).spent == (1, 60)
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [
+        (date(2024, 3, 10), 23),  # clocks go forward
+        (date(2024, 11, 3), 25),  # and back
+        (date(2024, 6, 1), 24),
+    ],
+)
+def test_every_day_of_the_vendors_has_its_allowance(
+    database: Database, day: date, hours: int
+) -> None:
+    """A call every 20 minutes: each day of New York's, of 23, 24 or 25 hours, gets its three."""
+    zone = ZoneInfo("America/New_York")
+    night = datetime(day.year, day.month, day.day, tzinfo=zone)
+    start = night - timedelta(days=1)
+    at = Time(start.astimezone(UTC))
+    quota = quota_of(database, at)
+    daily = [Limit(3, DAY, "America/New_York")]
+    made: dict[object, int] = {}
+    for _ in range(3 * 72):
+        state = quota.state("av", daily)
+        following = (at.at.astimezone(zone) + timedelta(days=1)).replace(hour=0, minute=0)
+        left = (following.astimezone(UTC) - at.at).total_seconds()
+        assert list(state.resets_in) == pytest.approx([left])
+        today = at.at.astimezone(zone).date()
+        if made.get(today, 0) < 3:
+            quota.acquire("av", daily, 0).done()
+            made[today] = made.get(today, 0) + 1
+        else:
+            with pytest.raises(RateLimited) as refused:
+                quota.acquire("av", daily, 0)
+            assert refused.value.retry_after == pytest.approx(left)
+        at.at += timedelta(minutes=20)
+    assert list(made.values())[:3] == [3, 3, 3]
+    midnights = [night + timedelta(days=n) for n in (0, 1)]
+    span = midnights[1].astimezone(UTC) - midnights[0].astimezone(UTC)
+    assert span == timedelta(hours=hours)
+
+
+def test_the_planner_learns_when_calls_were_made(database: Database) -> None:
+    """Ages and the vendor's midnight are told, so that finishes are foretold to the second."""
+    at = Time(datetime(2024, 6, 3, 22, 0, tzinfo=UTC))
+    quota = quota_of(database, at)
+    limits = [Limit(5, 60.0), Limit(9, DAY, "America/New_York")]
+    for _ in range(3):
+        quota.acquire("v", limits, 0).done()
+        at.at += timedelta(seconds=10)
+    quota.acquire("v", limits, 0)  # still out
+    state = quota.state("v", limits)
+    assert state.ages == ((30.0, 20.0, 10.0, 0.0), (30.0, 20.0, 10.0, 0.0))
+    assert state.resets_in[0] is None
+    assert state.resets_in[1] == pytest.approx(6 * 3600 - 30)
+    foretold = start_times(3, limits, state)
+    assert foretold.tolist() == pytest.approx([0.0, 30.0, 40.0])

@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from stock_platform.domain.capabilities import Limit, QuotaState
+from stock_platform.domain.capabilities import Limit, QuotaState, Reading
 
 Seconds = npt.NDArray[np.float64]
 
@@ -58,6 +58,26 @@ def in_window(stamps: Sequence[float], limit: Limit, now: float) -> int:
     if limit.zone is not None:
         return len(stamps) - bisect_left(stamps, _day_bounds(now, limit.zone)[0])
     return len(stamps) - bisect_right(stamps, now - limit.seconds)
+
+
+def limit_meant(reading: Reading, limits: Sequence[Limit]) -> Limit | None:
+    """The limit a vendor's reading is about; None where it cannot be told.
+
+    That of the window it names, or of the number of calls, or the shortest in which its reset
+    lies. A reading without any of these is about the shortest window if nothing is left.
+    """
+    by_length = sorted(limits, key=lambda limit: limit.seconds)
+    if reading.seconds is not None:
+        named = [x for x in by_length if abs(x.seconds - reading.seconds) <= 0.01 * x.seconds]
+        return named[0] if named else None
+    if reading.calls is not None:
+        alike = [x for x in by_length if x.calls == reading.calls]
+        if alike:
+            return alike[0]
+    if reading.resets_in is not None:
+        around = [x for x in by_length if x.seconds >= reading.resets_in]
+        return around[0] if around else None
+    return by_length[0] if by_length and reading.remaining < 1 else None
 
 
 def start_times(

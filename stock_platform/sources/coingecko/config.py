@@ -26,6 +26,8 @@ NAME = "coingecko"
 BASE_URL = "https://api.coingecko.com/api/v3"
 KEY_VARIABLE = "COINGECKO_API_KEY"
 KEY_HEADER = "x-cg-demo-api-key"
+MONTH_SECONDS = 31 * 86_400.0
+"""A sliding window of the longest month: no calendar month can hold more, whenever it begins."""
 KEYLESS_CALLS = 5
 """A minute, without a key."""
 
@@ -48,7 +50,7 @@ OHLC = Endpoint(
 CAPABILITIES = Capabilities(
     source=NAME,
     endpoints=(OHLC,),
-    limits=(Limit(30, 60.0), Limit(10_000, 30 * 86_400.0)),
+    limits=(Limit(30, 60.0), Limit(10_000, MONTH_SECONDS)),
     preference=75,
     may_use=(KEY_VARIABLE,),
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING),

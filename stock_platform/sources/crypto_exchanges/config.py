@@ -23,7 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    Meter,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass
 
 FINE = (Interval.HOUR, Interval.MINUTES_15, Interval.MINUTES_5, Interval.MINUTE)
@@ -92,6 +99,7 @@ BINANCE = Exchange(
         preference=35,
         concurrency=4,
         feeds=(Feed.QUOTE, Feed.LISTING),
+        meter=Meter("x-mbx-used-weight-1m", most=6000.0, seconds=60.0, each=2.0),
     ),
     fields={"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "trades": 8},
     stamp=0,
