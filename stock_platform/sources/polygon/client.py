@@ -271,7 +271,7 @@ def _within(answer: Answer, tile: Tile) -> Answer:
     inside = pl.col("session").is_between(tile.start, tile.end)
     near = pl.col("session").is_between(tile.start - WIDENED, tile.end + WIDENED)
     if not answer.bars.is_empty() and answer.bars.filter(near).is_empty():
-        given = answer.bars["session"].min()
+        given = answer.bars.row(0, named=True)["session"]
         raise Malformed(NAME, f"asked for {tile.start}..{tile.end}, was given bars of {given}")
     return replace(answer, bars=answer.bars.filter(inside))
 
