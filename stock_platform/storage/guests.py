@@ -37,14 +37,14 @@ class Guest:
 
 
 def make_room(guest: Guest) -> None:
-    """Create the guest's schema if it is not there.
+    """Create the guest's schema if it is not there; without one, see that we can connect.
 
     Raises:
         DatabaseError: unreachable, or the user may not create a schema.
     """
-    if guest.schema is None:
-        return
     with connected(guest.url) as connection:
+        if guest.schema is None:
+            return  # what is wrong with the URL is said here, in one line
         there = "select to_regnamespace(quote_ident(%s)) is not null"
         if connection.execute(there, [guest.schema]).fetchone() == (True,):
             return  # a user who may not create schemas can use one

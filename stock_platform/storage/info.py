@@ -1,7 +1,7 @@
 """What a database is: version, extension, size, rows.
 
-Belongs here: questions about the database itself. Does not: questions about prices
-(readers.py), schema changes (migrate.py).
+Belongs here: questions about the database itself. Does not: sizes (sizes.py), what it is
+busy with (activity.py), prices (readers.py), schema changes (migrate.py).
 """
 
 from __future__ import annotations
@@ -10,22 +10,11 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
+from stock_platform.storage.activity import Connections, SlowQuery, connections, slow_queries
 from stock_platform.storage.connection import connected, described, normalized
 from stock_platform.storage.frames import Connection, one, run
 from stock_platform.storage.migrate import known, number
-
-COUNTED_BELOW = 256 * 1024 * 1024
-"""Tables below this size are counted; of larger ones the planner's estimate is given."""
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """A table: rows (None where nobody knows yet), whether counted, size with its indexes."""
-
-    name: str
-    rows: int | None
-    counted: bool
-    bytes: int
+from stock_platform.storage.sizes import IndexInfo, TableInfo, index_infos, table_infos
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,10 @@ class DatabaseInfo:
         newest_migration: the number this code knows last.
         bytes: size of the whole database.
         clients: other connections to the server.
+        connections: of the server, by state.
+        slow_queries: what took the most time; None without pg_stat_statements.
         tables: in schema stocks, the largest first.
+        indexes: the largest.
     """
 
     url: str
@@ -52,7 +44,10 @@ class DatabaseInfo:
     newest_migration: str
     bytes: int
     clients: int
+    connections: Connections
+    slow_queries: list[SlowQuery] | None
     tables: list[TableInfo] = field(default_factory=list)
+    indexes: list[IndexInfo] = field(default_factory=list)
 
 
 def database_info(url: str) -> DatabaseInfo:
@@ -84,7 +79,10 @@ def database_info(url: str) -> DatabaseInfo:
             newest_migration=number(known()[-1]),
             bytes=int(size),
             clients=_clients(connection),
-            tables=_tables(connection),
+            connections=connections(connection),
+            slow_queries=slow_queries(connection),
+            tables=table_infos(connection),
+            indexes=index_infos(connection),
         )
 
 
@@ -124,24 +122,3 @@ def _migration(connection: Connection) -> str | None:
         return None
     row = run(connection, sql.SQL("select version_num from stocks.alembic_version")).fetchone()
     return str(row[0]) if row else None
-
-
-def _tables(connection: Connection) -> list[TableInfo]:
-    found = run(
-        connection,
-        sql.SQL(
-            "select c.relname, c.reltuples::bigint, pg_total_relation_size(c.oid) "
-            "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-            "where n.nspname = 'stocks' and c.relkind in ('r', 'p') "
-            "and c.relname <> 'alembic_version' order by 3 desc, 1"
-        ),
-    ).fetchall()
-    tables = []
-    for name, estimate, size in found:
-        counted = size < COUNTED_BELOW
-        rows = int(estimate) if estimate >= 0 else None
-        if counted:
-            count = sql.SQL("select count(*) from {}").format(sql.Identifier("stocks", name))
-            rows = int(one(connection, count)[0])
-        tables.append(TableInfo(str(name), rows, counted, int(size)))
-    return tables

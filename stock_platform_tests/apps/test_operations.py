@@ -9,7 +9,7 @@ from datetime import date
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from stock_platform import open_store
 from stock_platform.domain.errors import DatabaseError
@@ -72,6 +72,29 @@ def test_roles(cli: Cli, fill: Fill, ticker: str, prefix: str, database_url: str
             bars = store.prices(ticker, "2013-01-02", adjust="all")
     assert bars.height > 15
     assert cli("db", "roles", "drop", name).code == 0
+
+
+def test_info_fits_a_terminal(cli: Cli, fill: Fill, ticker: str) -> None:
+    """No line of `db info` is wider than 100 columns; JSON tells all of it."""
+    fill(ticker, start=date(2013, 1, 2), end=date(2013, 1, 31))
+    said = cli("db", "info")
+    assert "raw_quotes" in said.out
+    assert max(map(len, said.out.splitlines())) <= 100
+    found = cli("db", "info", "--json").json
+    assert {"connections", "slow_queries", "indexes"} <= set(found)
+    assert {"index_bytes", "dead_rows", "compression_ratio"} <= set(found["tables"][0])
+
+
+def test_tls_is_asked_for(cli: Cli, database_url: str) -> None:
+    """sslmode in the URL reaches the server: one that has no TLS is refused in one line."""
+    tls = make_conninfo(database_url, sslmode="require")
+    for words in (("db", "info"), ("db", "migrate"), ("status",)):
+        said = cli(*words, DATABASE_URL=tls)
+        assert "server does not support SSL" in said.error
+        assert str(conninfo_to_dict(database_url)["password"]) not in said.err
+    missing = cli("db", "info", DATABASE_URL=make_conninfo(
+        database_url, sslmode="verify-full", sslrootcert="/no/such.crt"))  # fmt: skip
+    assert "/no/such.crt" in missing.error or "does not support SSL" in missing.error
 
 
 def test_readers_have_a_time_limit(database_url: str) -> None:

@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]  # comes with Dagster, without types
 from dagster._core.instance.ref import InstanceRef
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from stock_platform.domain.errors import DatabaseError
 from stock_platform.orchestration.instance import (
     DAGSTER_YAML,
     dagster_url,
@@ -93,6 +94,24 @@ def test_a_database_of_its_own(
         instance.get_runs(limit=1)
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("select count(*) from public.runs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "STOCK_PLATFORM_DAGSTER_DATABASE_URL"])
+def test_tls_options_reach_dagsters_connections(
+    environment: pytest.MonkeyPatch, database_url: str, variable: str
+) -> None:
+    """What the URL says of TLS holds for Dagster too; a server without it is one clear line."""
+    url = make_conninfo(database_url, sslmode="require", sslrootcert="/etc/ca.pem")
+    arguments = connect_arguments(Guest(url))
+    assert (arguments["sslmode"], arguments["sslrootcert"]) == ("require", "/etc/ca.pem")
+    assert "sslmode=require" in engine_url(Guest(url))
+    refusal = "server does not support SSL"
+    engine = guest_engine(lambda: Guest(make_conninfo(database_url, sslmode="require")))
+    with pytest.raises(Exception, match=refusal):  # psycopg2's, which dagster-postgres uses
+        engine.connect()
+    environment.setenv(variable, make_conninfo(database_url, sslmode="require"))
+    with pytest.raises(DatabaseError, match=refusal), open_instance(load_settings()) as instance:
+        instance.get_runs(limit=1)
 
 
 def test_events_are_batched_in_every_process() -> None:

@@ -14,6 +14,11 @@ from stock_platform.domain.errors import InputError
 
 if TYPE_CHECKING:
     from stock_platform.settings import Settings
+    from stock_platform.storage.activity import Connections
+    from stock_platform.storage.sizes import TableInfo
+
+SHOWN_QUERY = 58
+"""Characters of a query in a table of 100 columns."""
 
 app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
@@ -45,7 +50,7 @@ def migrate(*, json: Json = False) -> None:
 
 @app.command()
 def info(*, json: Json = False) -> None:
-    """Show the server, its schema version, sizes and rows."""
+    """Show the server, its schema version, sizes, bloat, compression, slow queries."""
     from dataclasses import asdict
 
     from stock_platform.apps.cli import output
@@ -68,21 +73,58 @@ def info(*, json: Json = False) -> None:
             "schema": (found.migration or "none")
             + (f", newest is {found.newest_migration}: run db migrate" if behind else ""),
             "size": size(found.bytes),
-            "other clients": found.clients,
+            "connections": _connections(found.connections),
         }
     )
     if found.tables:
+        hyper = any(t.chunks is not None for t in found.tables)
         output.show_table(
-            ["table", "rows", "size"],
+            ["table", "rows", "size", "indexes", "dead", *(["chunks", "ratio"] if hyper else [])],
             [
                 [
                     t.name,
                     t.rows if t.counted or t.rows is None else f"about {t.rows:,}",
                     size(t.bytes),
+                    size(t.index_bytes),
+                    f"{t.dead_share:.0%}" if t.dead_share else None,
+                    *(_chunks(t) if hyper else []),
                 ]
                 for t in found.tables
             ],
         )
+    if found.indexes:
+        output.show_table(
+            ["index", "table", "size", "scans"],
+            [[i.name, i.table, size(i.bytes), i.scans] for i in found.indexes],
+        )
+    if found.slow_queries:
+        output.show_table(
+            ["query", "calls", "total", "mean"],
+            [
+                [
+                    q.query[:SHOWN_QUERY],
+                    q.calls,
+                    output.duration(q.total_ms / 1000),
+                    f"{q.mean_ms:,.1f} ms",
+                ]
+                for q in found.slow_queries
+            ],
+        )
+    elif found.slow_queries is None:
+        typer.echo("slow queries: create extension pg_stat_statements to see them here")
+
+
+def _connections(found: Connections) -> str:
+    states = ", ".join(f"{count} {state}" for state, count in found.by_state.items())
+    return f"{found.clients} of {found.limit}" + (f" ({states})" if states else "")
+
+
+def _chunks(table: TableInfo) -> list[str | None]:
+    if table.chunks is None:
+        return [None, None]
+    compressed = f", {table.compressed_chunks} compressed" if table.compressed_chunks else ""
+    ratio = f"{table.compression_ratio:.1f}x" if table.compression_ratio else None
+    return [f"{table.chunks}{compressed}", ratio]
 
 
 @app.command()
