@@ -152,6 +152,14 @@ class BulkReads(ABC):
             ).unique("asset_id", keep="first", maintain_order=True)
         return names.sort("ticker")
 
+    def resolve(self, tickers: Iterable[str]) -> dict[str, int]:
+        """Asset ids by canonical ticker.
+
+        Raises:
+            InputError: a ticker that is not in the database, or none at all.
+        """
+        return self._resolve(list(tickers))
+
     @abstractmethod
     def _resolve(self, tickers: list[str]) -> dict[str, int]:
         """Asset ids by canonical ticker. Raises InputError."""

@@ -38,6 +38,7 @@ _STAMPS = np.dtype([("size", ">i4"), ("value", ">i8")])
 _DATES = np.dtype([("size", ">i4"), ("value", ">i4")])
 _EPOCH_DAYS = 10_957  # 2000-01-01, from which PostgreSQL counts
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
+_NEVER = "\0"  # no text of PostgreSQL's holds it
 _PARSED = (pl.Float64(), pl.Int64(), pl.String(), pl.List(pl.String()))
 
 
@@ -173,6 +174,7 @@ def _series(name: str, kind: pl.DataType, chunks: Sequence[memoryview]) -> pl.Se
             has_header=False,
             schema={name: kind if numeric else pl.String()},
             quote_char=None,
+            separator=_NEVER,
         ).to_series()
         if not numeric:
             text = text.fill_null("")

@@ -30,7 +30,7 @@ from stock_platform.storage.blocks import ROWS as STREAM_ROWS
 from stock_platform.storage.blocks import Blocks, read_blocks, stream_blocks
 from stock_platform.storage.connection import Database
 from stock_platform.storage.digest import content_hash
-from stock_platform.storage.frames import LIST_SEPARATOR, ints, read
+from stock_platform.storage.frames import LIST_SEPARATOR, ints, one, read
 from stock_platform.storage.tables import price_table, raw_table
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "prices",
     "quarantined",
     "raw",
+    "session_span",
     "splits",
     "stream_prices",
     "usage",
@@ -173,6 +174,30 @@ def stream_prices(
     with db.connect() as connection:
         for frame in stream_blocks(connection, blocks, rows):
             yield _with_interval(frame, interval, VALIDATED_PRICES)
+
+
+def session_span(
+    db: Database, asset_ids: Sequence[int], interval: Interval = Interval.DAY
+) -> tuple[date, date] | None:
+    """The first and the last session of any validated price of the assets."""
+    side = (
+        "(select r.session from stocks.{table} r where r.asset_id = a.id "
+        "and r.interval = {interval} order by r.ts {order} limit 1)"
+    )
+    words = {
+        "table": sql.Identifier(price_table(interval)),
+        "interval": sql.Literal(str(interval)),
+    }
+    with db.connect() as connection:
+        first, last = one(
+            connection,
+            sql.SQL("select min({}), max({}) from unnest({}) as a(id)").format(
+                sql.SQL(side).format(**words, order=sql.SQL("asc")),
+                sql.SQL(side).format(**words, order=sql.SQL("desc")),
+                ints(list(asset_ids)),
+            ),
+        )
+    return None if first is None else (first, last)
 
 
 def latest(

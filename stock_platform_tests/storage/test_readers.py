@@ -33,7 +33,7 @@ def bars(database: Database, ids: list[int]) -> pl.DataFrame:
     }
     writers.write_fetch(database, [worlds.fetched(frame, **actions)], "run")
     flagged = worlds.validated(frame).prices.with_columns(
-        pl.Series("flags", [["spike", 'odd "quoted"']] + [[]] * (frame.height - 1))
+        pl.Series("flags", [["spike", 'odd "quoted", \\ too']] + [[]] * (frame.height - 1))
     )
     batch = worlds.validated(frame)
     writers.write_validated(database, type(batch)(batch.grid, flagged, batch.quarantined))
@@ -45,7 +45,7 @@ def test_prices_by_range(database: Database, ids: list[int], bars: pl.DataFrame)
     frame = readers.prices(database, ids[:2], DAYS[0], DAYS[2])
     assert frame.schema == pl.Schema(VALIDATED_PRICES)
     assert frame.select("asset_id", "session").rows() == [(i, d) for i in ids[:2] for d in DAYS[:3]]
-    assert frame["flags"].to_list()[:2] == [["spike", 'odd "quoted"'], []]
+    assert frame["flags"].to_list()[:2] == [["spike", 'odd "quoted", \\ too'], []]
     assert readers.prices(database, ids).height == 36
     assert readers.prices(database, ids, date(1, 1, 1), date(9999, 12, 31)).height == 36
     assert readers.prices(database, []).schema == pl.Schema(VALIDATED_PRICES)

@@ -14,6 +14,7 @@ from stock_platform.apps.cli import (
     backups,
     database,
     demo,
+    export,
     fetch,
     market,
     plan,
@@ -75,6 +76,7 @@ app.command("backfill", rich_help_panel=_RUN)(backfill.backfill)
 app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)
 app.add_typer(portfolio.app, name="portfolio", rich_help_panel=_RUN)
+app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)

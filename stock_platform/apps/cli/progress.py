@@ -101,3 +101,52 @@ class RunProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class CountProgress:
+    """Progress of work in parts while the ``with`` block lasts; call it with done, all, rows."""
+
+    def __init__(self, title: str, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._title = title
+        self._unit = unit
+        self._clock = clock
+        self._said = clock()
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __call__(self, done: int, total: int, rows: int) -> None:
+        """Show how far it is."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total, completed=done, detail=f"{rows:,} rows")
+        elif self._clock() - self._said >= EVERY_SECONDS:
+            self._said = self._clock()
+            sys.stderr.write(f"{self._title}: {done:,} of {total:,} {self._unit}, {rows:,} rows\n")
+            sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        terminal = console(stderr=True)
+        if terminal.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[detail]}", style="dim"),
+                TimeElapsedColumn(),
+                console=terminal,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=None, detail="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
