@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     user_agent: str = "stock_platform/0.1"
 
     portfolio_currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
+    portfolio_grace_days: int = Field(default=30, ge=0, le=3650)
 
     webserver_host: str = "127.0.0.1"
     webserver_port: int = Field(default=3000, ge=0, le=65535)

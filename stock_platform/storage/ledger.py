@@ -205,6 +205,43 @@ def due(db: Database, now: datetime, interval: Interval = Interval.DAY) -> CellG
     return CellGrid.from_frame(frame, interval)
 
 
+def waiting_until(db: Database, grid: CellGrid) -> pl.DataFrame:
+    """asset_id and retry_after (UTC): when the first of an asset's waiting cells is due.
+
+    Of the years that the grid is in.
+    """
+    schema: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "retry_after": UTC_STAMP}
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select c.asset_id, min(c.retry_after) at time zone 'UTC' "
+                "from stocks.coverage_bits c where {} and c.status = 'waiting' "
+                "and isfinite(c.retry_after) group by c.asset_id"
+            ).format(_within(grid)),
+            schema,
+        )
+
+
+def failures(db: Database, grid: CellGrid) -> pl.DataFrame:
+    """asset_id and reason: why cells of an asset failed last, by source, in one line.
+
+    Of the years that the grid is in.
+    """
+    schema: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "reason": pl.String()}
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select asset_id, string_agg(said, '; ' order by said) from ("
+                "select distinct c.asset_id, concat_ws(': ', nullif(c.source, ''), "
+                "nullif(c.reason, '')) as said from stocks.coverage_bits c "
+                "where {} and c.status = 'failed') x group by asset_id"
+            ).format(_within(grid)),
+            schema,
+        )
+
+
 def _read(
     connection: Connection, grid: CellGrid, condition: sql.Composable, code: sql.Composable
 ) -> npt.NDArray[np.void]:

@@ -9,7 +9,7 @@ transactions for every asset of an event. So an event handled twice does no more
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -98,6 +98,54 @@ def enqueue(connection: Connection, asset_id: int, first: date, last: date, *, r
         _ENQUEUE,
         {"asset_id": asset_id, "first": min(first, last), "last": last, "reason": reason},
     )
+
+
+def follow_rates(db: Database, since: Mapping[int, date], now: datetime) -> list[int]:
+    """Track currency pairs from a day on, and queue what is new of their history; their ids.
+
+    Args:
+        db: the database.
+        since: by the pair's asset: the first day a rate is needed for.
+        now: the present.
+    """
+    queued = []
+    with db.connect() as connection:
+        begin(connection)
+        _turn(connection)
+        for asset_id, first in sorted(since.items()):
+            row = run(
+                connection,
+                sql.SQL(
+                    "select history_from from stocks.tracked_assets where asset_id = {}"
+                ).format(sql.Literal(asset_id)),
+            ).fetchone()
+            known = row[0] if row else None
+            if known is not None and known <= first:
+                continue
+            run(
+                connection,
+                _TRACK,
+                {"asset_id": asset_id, "holders": 0, "needed": first, "now": now},
+            )
+            last = known - timedelta(days=1) if known is not None else now.date()
+            enqueue(connection, asset_id, first, last, reason="its rates are needed")
+            queued.append(asset_id)
+    return queued
+
+
+def currencies_held(db: Database) -> dict[str, date]:
+    """The currencies of all transactions and of what they are of, with the first day of each."""
+    with db.connect() as connection:
+        rows = run(
+            connection,
+            sql.SQL(
+                "select c, min(trade_date) from ("
+                "select currency as c, trade_date from stocks.portfolio_transactions union all "
+                "select a.currency, t.trade_date from stocks.portfolio_transactions t "
+                "join stocks.assets a using (asset_id) where a.currency is not null) x group by c"
+            ),
+        ).fetchall()
+    return {row[0]: row[1] for row in rows}
 
 
 def stop_idle(db: Database, now: datetime, grace: timedelta) -> list[int]:
