@@ -54,7 +54,9 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     assert {s.name for s in repository.schedule_defs} == {
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
     }  # fmt: skip
-    assert {s.name for s in repository.sensor_defs} == {"resume_waiting", "watchlist_partitions"}
+    assert {s.name for s in repository.sensor_defs} == {
+        "portfolio_events", "resume_waiting", "watchlist_partitions",
+    }  # fmt: skip
 
 
 def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:

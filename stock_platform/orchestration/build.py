@@ -14,6 +14,7 @@ from dagster import Definitions, in_process_executor
 from stock_platform.orchestration.assets.catalog import CATALOG, catalog
 from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
+from stock_platform.orchestration.backfills import backfill_job, portfolio_sensor
 from stock_platform.orchestration.checks import scope_checks
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
@@ -53,6 +54,7 @@ def build_definitions(
             scope_job(market),
             catalog_job(),
             resume_job(),
+            backfill_job(watchlist),
             series_job,
             prune_job(),
         ],
@@ -62,7 +64,7 @@ def build_definitions(
             daily_series,
             prune_schedule(settings),
         ],
-        sensors=[resume_sensor(), watchlist_sensor()],
+        sensors=[resume_sensor(), watchlist_sensor(), portfolio_sensor()],
         resources=resources(ours),
         executor=in_process_executor,
     )

@@ -14,9 +14,18 @@ rows anew every time. Here the same rows go out by one prepared statement a batc
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 
-from dagster import DagsterEventType
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+)
+from dagster._core.events import StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster_postgres import PostgresEventLogStorage
@@ -57,3 +66,41 @@ class BatchedEventLogStorage(PostgresEventLogStorage):
             }
             for event, event_id in last.values():
                 self._store_asset_event(connection, event, event_id)
+
+
+def record_materializations(
+    instance: DagsterInstance,
+    run: DagsterRun,
+    step_key: str,
+    asset_key: AssetKey,
+    partitions: Sequence[str],
+) -> None:
+    """Tell Dagster that partitions of an asset were materialized by a step, a batch a statement.
+
+    For steps that fill partitions of assets that are not their own outputs.
+    """
+    now = time.time()
+    for start in range(0, len(partitions), BATCH_SIZE):
+        instance.event_log_storage.store_event_batch(
+            [
+                EventLogEntry(  # type: ignore[no-untyped-call]
+                    error_info=None,
+                    level="debug",
+                    user_message="",
+                    run_id=run.run_id,
+                    timestamp=now,
+                    step_key=step_key,
+                    job_name=run.job_name,
+                    dagster_event=DagsterEvent(
+                        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+                        job_name=run.job_name,
+                        step_key=step_key,
+                        event_specific_data=StepMaterializationData(
+                            AssetMaterialization(asset_key, partition=partition)
+                        ),
+                        message=f"Materialized {asset_key.to_user_string()} {partition}.",
+                    ),
+                )
+                for partition in partitions[start : start + BATCH_SIZE]
+            ]
+        )
