@@ -36,10 +36,12 @@ assert "stock_platform.storage.embedded.cluster" not in sys.modules
 
 
 def test_asset_keys(defs: dg.Definitions) -> None:
-    """The same five assets in both scopes, and the catalog."""
+    """The same assets in both scopes, and the catalog."""
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     assert keys == {
         *(f"{scope}/{name}" for scope in ("watchlist", "market") for name in ASSETS),
+        "watchlist/corporate_actions",
+        "market/corporate_actions",
         "catalog",
         "series",
     }
@@ -53,6 +55,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
+        "watchlist_actions_daily", "market_actions_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
         "portfolio_events", "resume_waiting", "watchlist_partitions",

@@ -11,6 +11,12 @@ from typing import Any
 
 from dagster import Definitions, in_process_executor
 
+from stock_platform.domain.calendar import get_calendar
+from stock_platform.orchestration.assets.actions import (
+    actions_asset,
+    actions_job,
+    actions_schedule,
+)
 from stock_platform.orchestration.assets.catalog import CATALOG, catalog
 from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
@@ -45,13 +51,23 @@ def build_definitions(
     settings = settings or load_settings()
     scopes = build_scopes(settings)
     watchlist, market = scopes["watchlist"], scopes["market"]
+    zone = get_calendar(settings.calendar).zone
     ours = platform or platform_resource()
     return Definitions(
-        assets=[*scope_assets(watchlist), *scope_assets(market, deps=[CATALOG]), catalog, series],
+        assets=[
+            *scope_assets(watchlist),
+            *scope_assets(market, deps=[CATALOG]),
+            actions_asset("watchlist"),
+            actions_asset("market"),
+            catalog,
+            series,
+        ],
         asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
         jobs=[
             scope_job(watchlist),
             scope_job(market),
+            actions_job("watchlist"),
+            actions_job("market"),
             catalog_job(),
             resume_job(),
             backfill_job(watchlist),
@@ -61,6 +77,8 @@ def build_definitions(
         schedules=[
             after_close(watchlist, settings),
             after_close(market, settings),
+            actions_schedule("watchlist", zone),
+            actions_schedule("market", zone),
             daily_series,
             prune_schedule(settings),
         ],

@@ -16,15 +16,22 @@ import polars as pl
 
 from stock_platform.domain.bars import Interval
 from stock_platform.domain.batches import FetchBatch, ValidatedBatch, WriteReport
-from stock_platform.domain.capabilities import Capabilities, Endpoint
+from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed
 from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.coverage import SHARDS
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.planning import Plan, PlanAsset, plan
 from stock_platform.domain.portfolio.transactions import read_currency
+from stock_platform.domain.reconciling import KINDS, Kind
 from stock_platform.domain.symbols import default_calendar, parse_symbol
 from stock_platform.domain.validation import Level
+from stock_platform.pipeline.actions import (
+    ActionsRefresh,
+    ActionsReport,
+    affected_returns,
+    restored_cells,
+)
 from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh_catalog
 from stock_platform.pipeline.coverage import CoverageReport
 from stock_platform.pipeline.fetching import FetchStream
@@ -258,6 +265,37 @@ class Platform:
     def refresh_series(self, ids: Sequence[str]) -> SeriesReport:
         """Ask for economic series, and store what is new or revised."""
         return refresh_series(self.db, self.sources, self.router, ids)
+
+    def refresh_actions(
+        self,
+        scope: Literal["watchlist", "market"] = "market",
+        kinds: Sequence[Kind] = KINDS,
+        *,
+        since: date | None = None,
+        force: bool = False,
+        run_id: str | None = None,
+    ) -> ActionsReport:
+        """Ask for splits and dividends, and bring to date what follows from what is new.
+
+        For the watchlist, too, a source that tells of the whole market is asked first: once a
+        day for everybody. Without one its tickers are asked for one by one.
+
+        Raises:
+            InputError: scope market, and no source that tells of the whole market is on.
+        """
+        refresh = ActionsRefresh(self.market, self.sources, self.router, run_id)
+        wide = [c for c in self.capabilities.values() if Feed.SPLITS in c.market_feeds]
+        if scope == "market" or wide:
+            report = refresh.whole_market(kinds, since, force=force)
+        else:
+            report = refresh.each(self.watchlist_assets(), kinds)
+        for grid in restored_cells(self.db, report.changed, self.capabilities):
+            for batch in self.validate(grid):
+                self.write_validated(batch)
+        returns = affected_returns(report.changed)
+        if returns is not None:
+            self.refresh_indicators(returns)
+        return report
 
     # ---- look ----
 

@@ -12,6 +12,7 @@ can be read as it was known at any moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -31,6 +32,7 @@ from stock_platform.storage.frames import (
     run,
 )
 from stock_platform.storage.keyed import DAYS, Bounds, Table
+from stock_platform.storage.tables import RAW_TABLES
 from stock_platform.storage.upsert import delete, upsert
 
 SCHEMA: dict[Kind, dict[str, pl.DataType]] = {"split": SPLITS, "dividend": DIVIDENDS}
@@ -95,7 +97,7 @@ TELLINGS: dict[str, pl.DataType] = {
 def write_told(
     connection: Connection,
     told: dict[Kind, pl.DataFrame],
-    answered: pl.DataFrame,
+    complete: pl.DataFrame,
     at: datetime,
 ) -> pl.DataFrame:
     """Keep what sources told, and bring to date what is in force.
@@ -103,7 +105,7 @@ def write_told(
     Args:
         connection: in a transaction that holds the RAW locks of the assets.
         told: SPLITS and DIVIDENDS; of rows with one key the last stands.
-        answered: ANSWERED.
+        complete: ANSWERED.
         at: from when on what is in force is known.
 
     Returns:
@@ -113,14 +115,14 @@ def write_told(
     for kind in KINDS:
         table, frame = TOLD[kind], told[kind]
         rows = frame.unique(table.key, keep="last", maintain_order=True)
-        complete = answered.filter(pl.col("kind") == kind)
+        settled = complete.filter(pl.col("kind") == kind)
         changed = [
             upsert(connection, table, part).days
             for part in (rows.partition_by("source") if rows.height else [])
         ]
         changed += [
             _withdraw(connection, table, part, rows)
-            for part in (complete.partition_by("source") if complete.height else [])
+            for part in (settled.partition_by("source") if settled.height else [])
         ]
         assets = pl.concat([pl.DataFrame(schema=DAYS), *changed])["asset_id"].unique().sort()
         days = settle(connection, kind, assets.to_list(), at)
@@ -276,17 +278,54 @@ def conflicts(db: Database, asset_ids: Sequence[int] | None = None) -> pl.DataFr
         return _conflicts(connection, of)
 
 
-def answered_until(db: Database, source: str, kind: Kind) -> tuple[date, date] | None:
-    """The days over which a source has told every action of the market; None: never yet."""
+@dataclass(frozen=True)
+class Answered:
+    """Over which days a source has told every action of the market, and when it did last."""
+
+    first_day: date
+    last_day: date
+    at: datetime
+
+
+def answered(db: Database, source: str, kind: Kind) -> Answered | None:
+    """What a source has answered for the whole market; None: nothing yet."""
     with db.connect() as connection:
         row = run(
             connection,
             sql.SQL(
-                "select first_day, last_day from stocks.action_answers "
+                "select first_day, last_day, answered_at from stocks.action_answers "
                 "where source = {} and kind = {}"
             ).format(sql.Literal(source), sql.Literal(kind)),
         ).fetchone()
-    return (row[0], row[1]) if row else None
+    return Answered(*row) if row else None
+
+
+def first_stored(db: Database, sources: Sequence[str]) -> date | None:
+    """The first session of which a daily bar of one of these sources is stored."""
+    with db.connect() as connection:
+        row = run(
+            connection,
+            sql.SQL(
+                "select make_date(year, 1, 1) + position(B'1' in bit_or(sessions)) - 1 "
+                "from stocks.coverage_bits where status = 'stored' and interval = '1d' "
+                "and source = any({}) group by year order by year limit 1"
+            ).format(sql.Literal(list(sources))),
+        ).fetchone()
+    return row[0] if row else None
+
+
+def everything_in_force(db: Database) -> pl.DataFrame:
+    """asset_id, kind, ex_date and value of every action in force."""
+    schema = {name: ACTIONS[name] for name in ("asset_id", "kind", "ex_date", "value")}
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select asset_id, 'split', ex_date, ratio from stocks.splits_in_force union all "
+                "select asset_id, 'dividend', ex_date, amount from stocks.dividends_in_force"
+            ),
+            schema,
+        )
 
 
 def write_answer(
@@ -313,17 +352,45 @@ def write_answer(
         )
 
 
+def adjusted_before(db: Database, splits: pl.DataFrame, telling: Sequence[str]) -> pl.DataFrame:
+    """asset_id, session, interval of raw rows whose source divided them by one of these splits.
+
+    Args:
+        db: the database.
+        splits: asset_id, ex_date.
+        telling: sources whose own words decide, and not these splits.
+    """
+    latest = splits.group_by("asset_id").agg(pl.col("ex_date").max())
+    parts = [
+        sql.SQL(
+            "select distinct r.asset_id, r.session, r.interval from stocks.{} r "
+            "join unnest({}, {}::date[]) as s(asset_id, ex_date) using (asset_id) "
+            "where r.basis = 'split_adjusted' and not r.source = any({}) "
+            "and r.session < s.ex_date and r.fetched_at >= s.ex_date"
+        ).format(
+            sql.Identifier(table),
+            ints(latest["asset_id"]),
+            sql.Literal(latest["ex_date"].to_list()),
+            sql.Literal(list(telling)),
+        )
+        for table in RAW_TABLES
+    ]
+    schema = {"asset_id": pl.Int32(), "session": pl.Date(), "interval": pl.String()}
+    with db.connect() as connection:
+        return read(connection, sql.SQL(" union ").join(parts), schema)
+
+
 def _withdraw(
-    connection: Connection, table: Table, answered: pl.DataFrame, told: pl.DataFrame
+    connection: Connection, table: Table, complete: pl.DataFrame, told: pl.DataFrame
 ) -> pl.DataFrame:
-    """End what one source told before over days it has answered, and tells no more."""
-    source = answered["source"][0]
-    first, last = answered["first_day"].min(), answered["last_day"].max()
-    bounds = Bounds(answered["asset_id"].unique().sort().to_list(), first, last, {"source": source})
+    """End what one source told before over days it has complete, and tells no more."""
+    source = complete["source"][0]
+    first, last = complete["first_day"].min(), complete["last_day"].max()
+    bounds = Bounds(complete["asset_id"].unique().sort().to_list(), first, last, {"source": source})
     there = _days(connection, table, bounds)
     now = told.filter(pl.col("source") == source).select("asset_id", pl.col("ex_date").alias("day"))
     gone = (
-        there.join(answered, on="asset_id")
+        there.join(complete, on="asset_id")
         .filter(pl.col("day").is_between("first_day", "last_day"))
         .join(now, on=["asset_id", "day"], how="anti")
         .unique(["asset_id", "day"])

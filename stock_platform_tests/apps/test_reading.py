@@ -11,10 +11,15 @@ import polars as pl
 import pytest
 
 from stock_platform.apps.cli.status import gaps
+from stock_platform.domain.batches import FetchBatch
 from stock_platform.domain.cells import CellGrid
 from stock_platform.pipeline.coverage import NAMES
 from stock_platform.sandbox.server import SandboxServer
+from stock_platform.storage.assets import resolve
+from stock_platform.storage.connection import Database
+from stock_platform.storage.writers import write_fetch
 from stock_platform_tests.apps.conftest import Cli, Fill
+from stock_platform_tests.storage import worlds
 
 START, END = date(2013, 1, 2), date(2013, 1, 31)
 RANGE = ("--start", str(START), "--end", str(END))
@@ -103,6 +108,34 @@ def test_prices_come_in_four_formats(cli: Cli, fill: Fill, ticker: str) -> None:
     assert [path.name for path in cli.folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_actions_and_what_was_known(cli: Cli, fill: Fill, ticker: str, database_url: str) -> None:
+    """Splits and dividends with who told them; prices as of before anything was loaded: none."""
+    fill(ticker, start=START, end=END)
+    with Database(database_url) as db:
+        asset_id = resolve(db, [ticker])[ticker]
+        for source, day in (("polygon", date(2013, 1, 15)), ("yahoo", date(2013, 1, 16))):
+            told = worlds.splits_of([(asset_id, day, 4.0)], source)
+            write_fetch(db, [FetchBatch(None, splits=told)], None)
+    found = cli("actions", ticker, "--json").json
+    assert [(s["ex_date"], s["ratio"], s["factor"]) for s in found["splits"]] == [
+        ("2013-01-15", 4.0, 0.25)
+    ]
+    assert found["splits"][0]["sources"] == ["polygon", "yahoo"]
+    assert [(c["source"], c["what"]) for c in found["conflicts"]] == [("yahoo", "date")]
+    said = cli("actions", ticker, "--history")
+    assert "4 for 1" in said.out
+    assert "Conflicts" in said.out
+    assert max(map(len, said.out.splitlines())) <= 100
+    assert cli("actions", ticker, "--as-of", "2012-12-31", "--json").json["splits"] == []
+    assert cli("prices", ticker, "--as-of", "2012-12-31", "--json").json == []
+    now = cli("prices", ticker, "--adjust", "splits", "--json").json
+    assert (
+        cli("prices", ticker, "--adjust", "splits", "--as-of", "2100-01-01", "--json").json == now
+    )
+    assert "as-of: 'soon'" in cli("prices", ticker, "--as-of", "soon").error
+    assert "--as-of" in cli("actions", ticker, "--as-of", "2012-12-31", "--refresh").error
+
+
 def test_a_plan_beside_other_ways_and_over_time(cli: Cli, sandbox: SandboxServer) -> None:
     """A call a ticker and day, a call a ticker, each source alone; and when what is asked."""
     words = ("plan", "--scope", "market", *RANGE, "--compare", "--timeline")
@@ -170,6 +203,7 @@ def test_a_reader_that_goes_away_is_no_error(cli: Cli, fill: Fill, ticker: str) 
         "plan AAPL --start 2013-01-02",
         "fetch yahoo AAPL --start 2013-01-02 --end 2013-01-04",
         "prices AAPL",
+        "actions AAPL",
         "status",
         "sources",
         "db info",

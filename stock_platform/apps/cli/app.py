@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from stock_platform.apps.cli import (
+    actions,
     backfill,
     backups,
     database,
@@ -77,6 +78,7 @@ app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)
 app.add_typer(portfolio.app, name="portfolio", rich_help_panel=_RUN)
 app.command("export", rich_help_panel=_SEE)(export.export)
+app.command("actions", rich_help_panel=_SEE)(actions.actions)
 app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)

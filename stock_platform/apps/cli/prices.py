@@ -39,6 +39,10 @@ def prices(
     adjust: Annotated[
         str, typer.Option(help="none: as traded; splits; all: splits and dividends.")
     ] = "none",
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="As this database knew them on that day, or at that time (UTC)."),
+    ] = None,
     format: Annotated[  # noqa: A002 - the option's name
         Format | None, typer.Option(help="Default: the output's suffix, else a table.")
     ] = None,
@@ -53,14 +57,17 @@ def prices(
     """
     from stock_platform.apps.cli.selection import read_span, read_tickers
     from stock_platform.pipeline.runtime import Platform
-    from stock_platform.pipeline.store import Store
+    from stock_platform.pipeline.store import Store, as_moment
 
     chosen = Format.JSON if json else choose_format(format, output)
     first, last = read_span(start, end)
     names = read_tickers(tickers)
     check_interval(interval, adjust)
+    moment = as_moment("as-of", as_of)
     with Platform.from_settings() as platform:
-        frame = Store(platform.db).prices(names, first, last, adjust=adjust, interval=interval)
+        frame = Store(platform.db).prices(
+            names, first, last, adjust=adjust, interval=interval, as_of=moment
+        )
     write(frame, chosen, output)
 
 

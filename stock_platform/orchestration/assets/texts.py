@@ -55,6 +55,18 @@ Daily simple and log returns of the fully adjusted close, and their volatility o
 sessions (annualised). The sessions after a partition whose windows it enters are derived too.
 
 Table `stocks.indicators`.""",
+    "corporate_actions": """\
+Splits and dividends of every asset, **told beside prices and applied on read**: a new split
+changes no stored price, and makes every adjusted read right at once.
+
+One call a kind and day where a source tells of the whole market (`POLYGON_API_KEY`); without
+one, Yahoo's price calls bring the tracked tickers' actions, and sources that tell of one symbol
+a call are asked. What each source says is kept with its time; what stands is reconciled from
+all of them, and who says otherwise is in `stocks.action_conflicts`. What a source no longer
+tells has ended, and its history is kept.
+
+Tables `stocks.splits_in_force`, `stocks.dividends_in_force`, what was told in `stocks.splits`
+and `stocks.dividends`. `stock-platform actions TICKER` shows them.""",
     "catalog": """\
 Who is in the market: every symbol of the last completed session's whole-market answer is an
 asset, with an id that outlives renames. Costs at most one call, whose prices are stored too.
