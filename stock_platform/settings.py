@@ -12,7 +12,7 @@ import re
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -26,6 +26,9 @@ from pydantic_settings import (
 
 from stock_platform.domain.clock import Clock, FixedClock, SystemClock
 from stock_platform.domain.errors import InputError
+
+if TYPE_CHECKING:
+    from stock_platform.storage.timescale import TimescaleOptions
 
 KEYS = ("_API_KEY", "_API_KEY_ID", "_API_SECRET")
 SHORTEST_RETENTION_DAYS = 14
@@ -61,6 +64,9 @@ class Settings(BaseSettings):
     dagster_retention_days: int = Field(default=90, ge=0)
     home: Path = Field(default_factory=default_home)
     extension_dir: Path | None = None
+    chunk_days: dict[str, int] = Field(default_factory=dict)
+    compress_after_days: dict[str, int] = Field(default_factory=dict)
+    retention_days: dict[str, int] = Field(default_factory=dict)
 
     variables: dict[str, SecretStr] = Field(default_factory=dict)
     """Vendors' base URLs and keys, by the names of their variables."""
@@ -147,6 +153,13 @@ class Settings(BaseSettings):
     def clock(self) -> Clock:
         """The market's clock: the system's, or pinned at ``STOCK_PLATFORM_MARKET_TIME``."""
         return FixedClock(self.market_time) if self.market_time else SystemClock()
+
+    @property
+    def timescale(self) -> TimescaleOptions:
+        """How TimescaleDB partitions, compresses and drops. Raises InputError."""
+        from stock_platform.storage.timescale import TimescaleOptions
+
+        return TimescaleOptions(self.chunk_days, self.compress_after_days, self.retention_days)
 
     @property
     def cache_dir(self) -> Path:

@@ -110,7 +110,7 @@ def timescale_url() -> Iterator[str]:
     given = os.environ.get("STOCK_PLATFORM_TEST_TIMESCALE_URL")
     if not given:
         pytest.skip("needs STOCK_PLATFORM_TEST_TIMESCALE_URL, a server with TimescaleDB")
-    yield from _fresh(given, "template1")
+    yield from _fresh(given, "template0")  # nobody is connected to that one
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ class Platform:
         from stock_platform.storage.migrate import migrate
 
         url = self.settings.resolve_database_url()
-        migrate(url, self.settings.role_prefix)
+        migrate(url, self.settings.role_prefix, self.settings.timescale)
         return Database(url)
 
     @cached_property

@@ -12,18 +12,27 @@ statement sees what the previous holder committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
+import psycopg
 from psycopg import sql
 
 from stock_platform.domain.coverage import SHARDS
+from stock_platform.domain.errors import DatabaseError
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, ints, run
 
 _NAMESPACE = 0x57_0C  # first key of pg_advisory_xact_lock(int, int), with the kind added
+_TRIES = 5
 _ASSET_LESS = SHARDS  # rows that belong to no asset
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Kind(IntEnum):
@@ -57,8 +66,30 @@ def begin(connection: Connection) -> None:
     """
     connection.execute(
         "set transaction isolation level read committed; "
-        "set local enable_nestloop = off; set local jit = off"
+        "set local enable_nestloop = off; set local jit = off; "
+        "set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
     )
+
+
+def retried(write: Callable[P, R]) -> Callable[P, R]:
+    """Run a writing transaction again where the server ended it to resolve a deadlock.
+
+    Our writers cannot deadlock among themselves. But a writer reads a chunk before it changes
+    it, and TimescaleDB's compression lets it do the one and not the other while it waits for
+    the readers to go. Whatever was ended left nothing behind.
+    """
+
+    @wraps(write)
+    def patient(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(_TRIES - 1):
+            try:
+                return write(*args, **kwargs)
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                    raise
+        return write(*args, **kwargs)
+
+    return patient
 
 
 def lock_catalog(connection: Connection) -> None:

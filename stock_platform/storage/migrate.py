@@ -20,6 +20,7 @@ import psycopg
 from stock_platform.domain.errors import DatabaseError
 from stock_platform.storage.connection import connected, described, normalized
 from stock_platform.storage.roles import PREFIX, ensure_roles
+from stock_platform.storage.timescale import TimescaleOptions, set_up_fresh
 
 SQL_FOLDER = Path(__file__).parent / "migrations" / "sql"
 LOCK_KEY = 7_305_170_901_226_114  # any number that no other program uses
@@ -47,14 +48,19 @@ def version(url: str) -> str | None:
         return _version(connection, url)
 
 
-def migrate(url: str, role_prefix: str = PREFIX) -> list[str]:
+def migrate(
+    url: str, role_prefix: str = PREFIX, timescale: TimescaleOptions | None = None
+) -> list[str]:
     """Apply what is missing; safe to call again and from many processes at once.
 
+    A database without bars uses TimescaleDB from then on, where the server has it; one with bars
+    is left as it is (``stock-platform db timescale`` converts it).
     The roles are granted what new tables need, where this user may do that (roles.py tells).
 
     Args:
         url: the database.
         role_prefix: of the names of owner, writer and reader.
+        timescale: how TimescaleDB partitions, compresses and drops; None: the defaults.
 
     Returns:
         the names of the migrations applied by this call, in order; empty when current.
@@ -74,6 +80,7 @@ def migrate(url: str, role_prefix: str = PREFIX) -> list[str]:
         before = _version(connection, url)
         connection.commit()
         _upgrade(url)
+        set_up_fresh(url, timescale or TimescaleOptions())
         ensure_roles(url, role_prefix)
     return [name for name in known() if before is None or number(name) > before]
 

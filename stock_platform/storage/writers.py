@@ -38,7 +38,7 @@ from stock_platform.storage import actions, ledger, periods, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, run
 from stock_platform.storage.keyed import Bounds, Table
-from stock_platform.storage.locks import Kind, begin, lock_assets
+from stock_platform.storage.locks import Kind, begin, lock_assets, retried
 from stock_platform.storage.tables import price_table, raw_table
 from stock_platform.storage.upsert import Changes, upsert
 
@@ -78,6 +78,7 @@ _PAD = timedelta(days=2)
 """A bar's stamp lies within this of its session's midnight in UTC, whatever the exchange."""
 
 
+@retried
 def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None) -> WriteReport:
     """Commit the outcome of some calls: rows, actions, coverage and records together.
 
@@ -124,6 +125,7 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
     return report + WriteReport(quarantined=put, marks=marked, buckets=buckets)
 
 
+@retried
 def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     """Commit what validation made of some cells, and the weeks and months they touch.
 
@@ -167,6 +169,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)
 
 
+@retried
 def write_indicators(db: Database, grid: CellGrid, frame: pl.DataFrame) -> int:
     """Bring the indicators of the grid's cells to what the frame says; rows that changed.
 
@@ -198,6 +201,7 @@ def write_indicators(db: Database, grid: CellGrid, frame: pl.DataFrame) -> int:
     return changes.inserted + changes.updated + changes.deleted
 
 
+@retried
 def recompute_periods(db: Database, grid: CellGrid, period: periods.Period) -> int:
     """Derive the weeks or months that the grid's cells fall in again; rows that changed.
 

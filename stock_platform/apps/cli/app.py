@@ -27,6 +27,7 @@ from stock_platform.apps.cli import (
     series,
     sources,
     status,
+    timescale,
     up,
     usage,
 )
@@ -89,5 +90,6 @@ app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
 app.command("sandbox", rich_help_panel=_KEEP)(sandbox.sandbox)
 database.app.command("backup")(backups.backup)
 database.app.command("restore")(backups.restore)
+database.app.command("timescale")(timescale.timescale)
 database.app.add_typer(roles.app, name="roles")
 app.add_typer(database.app, name="db", rich_help_panel=_KEEP)

@@ -34,7 +34,7 @@ def migrate(*, json: Json = False) -> None:
 
     settings = load_settings()
     url = settings.resolve_database_url()
-    applied = apply(url, settings.role_prefix)
+    applied = apply(url, settings.role_prefix, settings.timescale)
     if settings.database_url is not None and settings.dagster_database_url is None:
         from stock_platform.storage.guests import Guest, make_room
 

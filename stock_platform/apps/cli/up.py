@@ -65,7 +65,7 @@ def database(settings: Settings) -> Iterator[None]:
 
     ours = settings.database_url is None and server_status(settings.home) is None
     url = settings.resolve_database_url()
-    applied = migrate(url, settings.role_prefix)
+    applied = migrate(url, settings.role_prefix, settings.timescale)
     kind = "embedded PostgreSQL" if settings.database_url is None else "database"
     typer.echo(f"{kind}: {described(url)}" + (f", migrated ({len(applied)})" if applied else ""))
     try:

@@ -1,0 +1,1 @@
+"""TimescaleDB: what it adds, and the way there from plain PostgreSQL."""
