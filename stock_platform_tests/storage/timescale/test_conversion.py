@@ -167,9 +167,11 @@ def described(database: Database) -> list[object]:
                 "select relname, relacl::text, obj_description(oid) from pg_class "
                 "where relnamespace = 'stocks'::regnamespace and relname in ('raw_quotes', "
                 "'validated_prices', 'prices', 'prices_adjusted', 'tickers') order by 1",
-                "select viewname, definition from pg_views where schemaname in ('stocks', "
-                "'public') and viewname not like 'intraday%' and viewname not like '%chunk%' "
-                "order by 1",
+                (
+                    "select viewname, definition from pg_views where schemaname in ('stocks', "
+                    "'public') and viewname not like 'intraday%' and viewname not like '%chunk%' "
+                    "order by 1"
+                ),
                 (
                     "select column_name, data_type, is_nullable, column_default "
                     "from information_schema.columns where table_schema = 'stocks' "
