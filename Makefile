@@ -1,13 +1,13 @@
 # All that is needed is Python 3.11+. Everything is installed into .venv, nothing elsewhere.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format bench clean
+.PHONY: help demo test test-slow check lint format bench clean
 SHELL := /bin/sh
 
 PY := .venv/bin/python
 CODE := stock_platform stock_platform_tests
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 # The stamp holds the folder it was made for: a venv that was moved or copied is made anew.
 MOVED := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$(CURDIR)" ] || echo FORCE)
@@ -21,6 +21,9 @@ demo: .venv/installed  ## Fill a market offline, show what happened, serve the D
 
 test: .venv/installed  ## Run the tests (ARGS="-k planner" for some of them)
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+test-slow: .venv/installed  ## Run the tests of crashes and races with 50 seeds (minutes)
+	@STOCK_PLATFORM_TEST_SEEDS=50 $(PY) -m pytest -n 2 stock_platform_tests/storage/test_crash.py $(ARGS)
 
 lint: .venv/installed  ## Run ruff, mypy (strict) and import-linter
 	$(PY) -m ruff check $(CODE)

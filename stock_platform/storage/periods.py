@@ -61,7 +61,7 @@ def recompute(connection: Connection, period: Period, touched: pl.DataFrame) -> 
     run(connection, sql.SQL("analyze touched (asset_id)"))
     bounds = Bounds.of(table, touched)
     _derive(connection, period, bounds)
-    changes = merge(connection, table, bounds, bounds.assets)
+    changes = merge(connection, table, bounds, bounds.assets, tell_days=False)
     gone = run(
         connection,
         sql.SQL(

@@ -123,8 +123,18 @@ def unstage(connection: Connection, table: Table) -> None:
     run(connection, sql.SQL("drop table staged, stamps" if table.silent else "drop table staged"))
 
 
-def merge(connection: Connection, table: Table, bounds: Bounds, assets: list[int]) -> Changes:
-    """Insert and update from ``staged`` what differs; ``unchanged`` is not counted."""
+def merge(
+    connection: Connection,
+    table: Table,
+    bounds: Bounds,
+    assets: list[int],
+    *,
+    tell_days: bool = True,
+) -> Changes:
+    """Insert and update from ``staged`` what differs; ``unchanged`` is not counted.
+
+    ``days`` stay empty where nobody is to be told.
+    """
     on = _same(table, "r", "s")
     run(
         connection,
@@ -149,7 +159,7 @@ def merge(connection: Connection, table: Table, bounds: Bounds, assets: list[int
         ).format(sql.Identifier(table.time)),
     )
     days = pl.DataFrame(schema=DAYS)
-    if total:
+    if total and tell_days:
         days = read(
             connection,
             sql.SQL(
@@ -166,7 +176,8 @@ def merge(connection: Connection, table: Table, bounds: Bounds, assets: list[int
         ]
     )
     if updated:
-        narrow = Bounds(days["asset_id"].unique().to_list(), first, last, bounds.fixed)
+        touched = days["asset_id"].unique().to_list() if tell_days else assets
+        narrow = Bounds(touched, first, last, bounds.fixed)
         if table.history:
             until = sql.Identifier("x", table.since)
             _remember(connection, table, stamped, on, until, narrow.where(table))
