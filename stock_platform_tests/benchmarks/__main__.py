@@ -14,11 +14,14 @@ from stock_platform_tests import benchmarks
 
 
 def main(names: list[str]) -> int:
-    known = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name != "__main__"]
+    known = [
+        m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_")
+    ]
     for name in names or known:
         if name not in known:
             sys.stderr.write(f"error: benchmark: {name!r} is not known; use {', '.join(known)}\n")
             return 2
+        sys.argv = [name]  # its options are its own: python -m stock_platform_tests.benchmarks.NAME
         importlib.import_module(f"{benchmarks.__name__}.{name}").main()
     return 0
 
