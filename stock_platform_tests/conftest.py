@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,12 @@ def _template(server_url: str) -> str:
             half = f"{name}_{uuid.uuid4().hex[:8]}"
             _command(admin, "create database {}", half)
             migrate(with_database(server_url, half))
+            # TimescaleDB's workers connect to every database that may be connected to.
+            _command(admin, "alter database {} with allow_connections false", half)
+            while admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [half]
+            ).fetchall():
+                time.sleep(0.05)
             _command(admin, "alter database {} rename to {}", half, name)
     return name
 

@@ -76,7 +76,7 @@ def writing(database: Database, bars: pl.DataFrame, seeds: tuple[int, ...]) -> I
                 batch = worlds.validated(frame)
                 kept = batch.prices if chance.random() < 0.8 else batch.prices.head(7)
                 writers.write_validated(database, type(batch)(batch.grid, kept, batch.quarantined))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told by the test
                 problems.append(repr(error))
                 return
             if time.monotonic() - began > 10:
@@ -160,13 +160,19 @@ def described(database: Database) -> list[object]:
         return [
             connection.execute(query).fetchall()
             for query in (
-                "select indexname, indexdef from pg_indexes where schemaname = 'stocks' "
-                "and tablename in ('raw_quotes', 'validated_prices') order by 1",
-                "select conname, pg_get_constraintdef(oid) from pg_constraint "
-                "where conrelid = 'stocks.raw_quotes'::regclass and contype <> 'n' order by 1",
-                "select relname, relacl::text, obj_description(oid) from pg_class "
-                "where relnamespace = 'stocks'::regnamespace and relname in ('raw_quotes', "
-                "'validated_prices', 'prices', 'prices_adjusted', 'tickers') order by 1",
+                (
+                    "select indexname, indexdef from pg_indexes where schemaname = 'stocks' "
+                    "and tablename in ('raw_quotes', 'validated_prices') order by 1"
+                ),
+                (
+                    "select conname, pg_get_constraintdef(oid) from pg_constraint "
+                    "where conrelid = 'stocks.raw_quotes'::regclass and contype <> 'n' order by 1"
+                ),
+                (
+                    "select relname, relacl::text, obj_description(oid) from pg_class "
+                    "where relnamespace = 'stocks'::regnamespace and relname in ('raw_quotes', "
+                    "'validated_prices', 'prices', 'prices_adjusted', 'tickers') order by 1"
+                ),
                 (
                     "select viewname, definition from pg_views where schemaname in ('stocks', "
                     "'public') and viewname not like 'intraday%' and viewname not like '%chunk%' "
