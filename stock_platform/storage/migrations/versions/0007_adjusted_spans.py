@@ -1,0 +1,15 @@
+"""Adjusted prices by spans between ex-dates."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from stock_platform.storage.migrate import run_sql
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Run ``sql/0007_adjusted_spans.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0007_adjusted_spans")
