@@ -16,7 +16,9 @@ from stock_platform.domain.bars import Adjust
 from stock_platform.domain.corporate_actions import (
     DIVIDENDS,
     SPLITS,
+    TOLD_SPLITS,
     apply_adjustments,
+    undo_own_splits,
     undo_splits,
 )
 
@@ -166,3 +168,64 @@ def test_real_splits_join_real_prices(
     assert jump == pytest.approx(ratio, rel=0.05)
     adjusted = apply_adjustments(traded, splits((ex_date, ratio)), dividends(), Adjust.SPLITS)
     assert adjusted["close"][-2] / adjusted["open"][-1] == pytest.approx(1.0, rel=0.05)
+
+
+def told(*rows: tuple[date, float, int, int | None]) -> pl.DataFrame:
+    """TOLD_SPLITS of source x: ex-date, ratio, and from and until which hour it said so."""
+    return pl.DataFrame(
+        [
+            (1, day, "x", ratio, hour(since), None if until is None else hour(until))
+            for day, ratio, since, until in rows
+        ],
+        schema=TOLD_SPLITS,
+        orient="row",
+    )
+
+
+def hour(n: int) -> datetime:
+    return FETCHED + timedelta(hours=n)
+
+
+def from_x(interval: str = "1d") -> pl.DataFrame:
+    return bars([10.0, 10.0]).with_columns(source=pl.lit("x"), interval=pl.lit(interval))
+
+
+@pytest.mark.parametrize(
+    ("known", "interval", "close"),
+    [
+        ([(1, 4.0, 0, None)], "1d", 40.0),  # told with the bars
+        ([(1, 4.0, 1, None)], "1d", 10.0),  # learnt of after the bars were given
+        ([(1, 4.0, 1, None)], "5m", 40.0),  # pieces of a day may be told by a later call
+        ([(1, 4.0, -5, 0)], "1d", 10.0),  # withdrawn by then
+        ([(1, 3.0, -5, 1), (1, 4.0, 1, None)], "1d", 30.0),  # corrected since
+        ([(1, 3.0, -5, -1), (1, 4.0, -1, None)], "1d", 40.0),  # corrected before
+        ([(400, 4.0, 0, None)], "1d", 10.0),  # not yet happened
+    ],
+)
+def test_a_source_is_undone_by_its_own_words_of_then(
+    known: list[tuple[int, float, int, int | None]], interval: str, close: float
+) -> None:
+    """What it says later, or said before, is not what it divided by."""
+    rows = told(*((day(n), ratio, since, until) for n, ratio, since, until in known))
+    undone = undo_own_splits(from_x(interval), rows)
+    assert undone["close"].to_list() == [close, 10.0]
+    assert undone["volume"][0] * undone["close"][0] == 10_000.0
+
+
+@given(RATIOS, st.lists(st.integers(1, 29), max_size=3, unique=True))
+def test_total_returns_do_not_depend_on_splits(
+    found: list[tuple[int, float]], paid: list[int]
+) -> None:
+    """Shares cut in pieces with their prices and cash: the fully adjusted return is the same."""
+    whole = bars([float(100 + n) for n in range(30)])
+    cash = [(day(n), 2.0) for n in paid]
+    plain = apply_adjustments(whole, splits(), dividends(*cash), Adjust.ALL)["close"].to_numpy()
+    known = splits(*((day(n), ratio) for n, ratio in found))
+    pieces = [
+        float(np.prod([r for n, r in found if day(n) <= session])) for session in whole["session"]
+    ]
+    traded = whole.with_columns(*(pl.col(c) / pl.Series(pieces) for c in PRICES))
+    share = dict(zip(whole["session"], pieces, strict=True))
+    cut = dividends(*((ex_date, amount / share[ex_date]) for ex_date, amount in cash))
+    closes = apply_adjustments(traded, known, cut, Adjust.ALL)["close"].to_numpy()
+    np.testing.assert_allclose(closes[1:] / closes[:-1], plain[1:] / plain[:-1], rtol=1e-12)
