@@ -54,6 +54,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_job", "market_job", "catalog_job", "resume_job", "prune_events",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
+        "catalog_weekly",
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
         "watchlist_actions_daily", "market_actions_daily",
     }  # fmt: skip

@@ -105,6 +105,9 @@ class Endpoint:
         float32: prices carry float32 noise (74.05999755859375 for 74.06).
         actions: answers tell every split and dividend of the days they span, so that one told
             before and not again is withdrawn.
+        tickers_then: how a renamed share is asked for. False: under today's ticker, which has
+            the history of those before (Yahoo). True: every day under the ticker of that day
+            (Polygon). None: tickers are the user's own, or no share's.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Endpoint:
     end_of_day: bool = True
     float32: bool = False
     actions: bool = False
+    tickers_then: bool | None = False
 
 
 @dataclass(frozen=True)

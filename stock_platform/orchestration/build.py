@@ -27,7 +27,7 @@ from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
 from stock_platform.orchestration.partitions import build_scopes
 from stock_platform.orchestration.pruning import prune_job, prune_schedule
 from stock_platform.orchestration.resources import PlatformResource, platform_resource
-from stock_platform.orchestration.schedules import after_close
+from stock_platform.orchestration.schedules import after_close, weekly_catalog
 from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
 from stock_platform.settings import Settings, load_settings
 
@@ -81,6 +81,7 @@ def build_definitions(
             actions_schedule("market", zone),
             daily_series,
             prune_schedule(settings),
+            weekly_catalog(),
         ],
         sensors=[resume_sensor(), watchlist_sensor(), portfolio_sensor()],
         resources=resources(ours),

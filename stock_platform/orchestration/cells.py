@@ -140,8 +140,13 @@ def _assets(platform: Platform, scope: ScopeName, names: list[str]) -> pl.DataFr
         raise refused[0]
     for refusal in refused:  # one bad ticker does not stop the others
         get_dagster_logger().warning("%s; its partitions stand for nothing", refusal)
-    known = pl.DataFrame({"partition": list(tickers), "ticker": list(tickers.values())})
-    return platform.assets_for(list(tickers)).join(known, on="ticker")
+    found = platform.assets_for(list(tickers))  # under their present tickers
+    ids = assets.resolve_any(platform.db, list(tickers.values()))
+    known = pl.DataFrame(
+        {"partition": list(tickers), "asset_id": [ids[ticker] for ticker in tickers.values()]},
+        schema={"partition": pl.String(), "asset_id": pl.Int32()},
+    )
+    return found.join(known, on="asset_id")
 
 
 def span(grid: CellGrid) -> tuple[date, date] | None:

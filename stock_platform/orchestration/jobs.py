@@ -56,7 +56,7 @@ def catalog_job() -> UnresolvedAssetJobDefinition:
     return define_asset_job(
         "catalog_job",
         AssetSelection.assets(CATALOG),
-        description="Learns the market's symbols, at the cost of at most one call.",
+        description="Asks the directories who is listed, at the cost of a few calls.",
     )
 
 

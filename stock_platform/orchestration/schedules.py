@@ -76,6 +76,18 @@ def after_close(scope: Scope, settings: Settings) -> ScheduleDefinition:
     return evaluate
 
 
+def weekly_catalog() -> ScheduleDefinition:
+    """The refresh of the catalog, on Saturdays: the week's listings, delistings and renames."""
+    return ScheduleDefinition(
+        name="catalog_weekly",
+        job_name="catalog_job",
+        cron_schedule="0 9 * * 6",
+        execution_timezone="America/New_York",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="Asks the directories who is listed: new symbols flow into the shards.",
+    )
+
+
 def requests(
     scope: Scope,
     calendar: ExchangeCalendar,

@@ -6,6 +6,7 @@ Belongs here: marks, mapping of tickers to assets, records of calls. Does not: a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -185,6 +186,31 @@ def _answered(
             ANSWERED,
         )
         for kind in KINDS
+    )
+
+
+def joined(answers: Sequence[Answer], symbol: str) -> Answer:
+    """Answers of one asset under several tickers, as one under ``symbol``."""
+
+    def all_of(frames: list[pl.DataFrame], *order: str) -> pl.DataFrame:
+        return pl.concat(frames).with_columns(pl.lit(symbol).alias("symbol")).sort(order)
+
+    newest = answers[-1]
+    return Answer(
+        bars=all_of([a.bars for a in answers], "ts"),
+        basis=newest.basis,
+        splits=all_of([a.splits for a in answers], "ex_date"),
+        dividends=all_of([a.dividends for a in answers], "ex_date"),
+        rejected=all_of([a.rejected for a in answers], "session"),
+        unfinished=frozenset().union(*(a.unfinished for a in answers)),
+        listed_from=answers[0].listed_from,
+        currency=newest.currency,
+        requests=sum(a.requests for a in answers),
+        rate_limited=sum(a.rate_limited for a in answers),
+        http_status=newest.http_status,
+        latency_ms=sum(a.latency_ms for a in answers),
+        cached=all(a.cached for a in answers),
+        received_at=newest.received_at,
     )
 
 

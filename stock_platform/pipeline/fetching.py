@@ -59,6 +59,7 @@ from stock_platform.pipeline.answers import (
     batch_of,
     doubted_cells,
     failure_record,
+    joined,
     marks,
     unlisted,
 )
@@ -518,7 +519,7 @@ class FetchStream:
         if not self._market.missing(job.cells, retry_failed=True):
             return Outcome(job, self._moment(started))
         try:
-            answer = self._sources[job.tile.source].fetch(job.tile)
+            answer = self._ask(job.tile)
         except DatabaseError:
             raise
         except Exception as error:
@@ -531,6 +532,26 @@ class FetchStream:
         if not answer.cached:
             self._router.answered(job.tile.source, answer.latency_ms / 1000)
         return Outcome(job, self._moment(started), answer=answer)
+
+    def _ask(self, tile: Tile) -> Answer:
+        """The answer to a tile, asked under every ticker that the vendor needs for it.
+
+        Raises:
+            SourceError: as the source, where no ticker brought anything.
+        """
+        source = self._sources[tile.source]
+        parts = self._market.naming(tile, source.capabilities.endpoint(tile.endpoint))
+        if parts == [tile]:
+            return source.fetch(tile)
+        found, last = [], None
+        for part in parts:
+            try:
+                found.append(source.fetch(part))
+            except (NoData, UnknownSymbol) as error:  # another ticker may have what is left
+                last = error
+        if not found and last is not None:
+            raise last
+        return joined(found, str(tile.symbol))
 
     def _watch(self, tile: Tile, error: SourceError) -> None:
         """Close a failing lane at once, before its threads take the next job."""

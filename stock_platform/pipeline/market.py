@@ -7,7 +7,7 @@ Belongs here: questions to the catalog and the ledger that a fetch asks. Does no
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -17,11 +17,12 @@ from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Endpoint, Tile
 from stock_platform.domain.cells import AssetIds, CellGrid
 from stock_platform.domain.clock import Clock, SystemClock
-from stock_platform.domain.errors import InputError
+from stock_platform.domain.errors import InputError, UnknownSymbol
 from stock_platform.domain.planning import PlanAsset
 from stock_platform.domain.symbols import AssetClass, parse_symbol
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import claims, ledger
+from stock_platform.storage.catalog import last_directory
 from stock_platform.storage.connection import Database
 
 FOREVER = {"valid_from": date(1, 1, 1), "valid_to": date(9999, 12, 31)}
@@ -109,7 +110,12 @@ class Market:
     def roll_call(
         self, bars: pl.DataFrame, tile: Tile, endpoint: Endpoint, now: datetime
     ) -> RollCall:
-        """Who is in a whole-market answer for ``tile.start``; new listings are registered."""
+        """Who is in a whole-market answer for ``tile.start``.
+
+        A ticker means the asset that had it on that session. Where no directory keeps the
+        catalog, new listings are registered; where one does, a ticker nobody knows may be a
+        renamed asset's, and is left to the next directory.
+        """
         session = tile.start
         owners = self._tickers_on(session)
         strangers = (
@@ -117,7 +123,7 @@ class Market:
             .to_series().sort().to_list()
         )  # fmt: skip
         discovered = 0
-        if strangers and session >= self._newest(now):
+        if strangers and session >= self._newest(now) and not last_directory(self.db):
             found = register_symbols(self.db, strangers, self.calendar)
             discovered = len(found)
             strangers = [s for s in strangers if s not in found]
@@ -141,7 +147,38 @@ class Market:
         return exchange.previous_session(exchange.last_completed(now))
 
     def _tickers_on(self, session: date) -> pl.DataFrame:
-        return catalog.ticker_map(self.db, session, session).rename({"ticker": "symbol"})
+        """Who had which ticker on a session, as far as they were listed then."""
+        held = catalog.ticker_map(self.db, session, session).rename({"ticker": "symbol"})
+        listed = catalog.by_id(self.db, held["asset_id"].unique().to_list())
+        return (
+            held.join(listed.select("asset_id", "listed_on", "delisted_on"), on="asset_id")
+            .filter(
+                (pl.col("listed_on").is_null() | (pl.col("listed_on") <= session))
+                & (pl.col("delisted_on").is_null() | (pl.col("delisted_on") >= session))
+            )
+            .drop("listed_on", "delisted_on")
+        )
+
+    def naming(self, tile: Tile, endpoint: Endpoint) -> list[Tile]:
+        """A row's call under the tickers that the vendor knows the asset by.
+
+        Most vendors have an asset's whole history under today's ticker; those with
+        ``tickers_then`` have each day under the ticker of that day.
+
+        Raises:
+            UnknownSymbol: today's ticker is another asset's, or nobody's days are left.
+        """
+        if tile.asset_id is None or tile.symbol is None or endpoint.tickers_then is None:
+            return [tile]
+        if endpoint.tickers_then:
+            held = catalog.ticker_map(self.db, tile.start, tile.end, [tile.asset_id])
+            return _under_each(tile, held)
+        present = catalog.resolve(self.db, [tile.symbol]).get(tile.symbol)
+        if present not in (None, tile.asset_id):
+            raise UnknownSymbol(
+                tile.source, tile.symbol, "the ticker is another asset's now; it has its history"
+            )
+        return [tile]
 
     def sessions(self, start: date, end: date, parameter: str = "start..end") -> np.ndarray:
         """The completed sessions from start to end. Raises InputError where there are none."""
@@ -162,6 +199,31 @@ class Market:
                 f"the next one after {start} is {exchange.next_session(start)}",
             )
         return found
+
+
+def _under_each(tile: Tile, held: pl.DataFrame) -> list[Tile]:
+    """A call for each ticker an asset had in the tile's range, over its days."""
+    parts = []
+    for ticker, start, until in held.select("ticker", "valid_from", "valid_to").iter_rows():
+        first, last = max(tile.start, start), min(tile.end, until - timedelta(days=1))
+        if first <= last:
+            parts.append(replace(tile, symbol=ticker, start=first, end=last))
+    parts = _whole(parts)
+    if not parts:
+        raise UnknownSymbol(tile.source, str(tile.symbol), "it had no ticker in that time")
+    return parts
+
+
+def _whole(parts: list[Tile]) -> list[Tile]:
+    """The same with a ticker's spans that touch or overlap made one, by day."""
+    made: list[Tile] = []
+    for part in sorted(parts, key=lambda p: (str(p.symbol), p.start)):
+        last = made[-1] if made else None
+        if last and last.symbol == part.symbol and part.start <= last.end + timedelta(days=1):
+            made[-1] = replace(last, end=max(last.end, part.end))
+        else:
+            made.append(part)
+    return sorted(made, key=lambda p: (p.start, p.end))
 
 
 def register_symbols(db: Database, tickers: list[str], calendar: str) -> dict[str, int]:

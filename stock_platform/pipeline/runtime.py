@@ -32,7 +32,7 @@ from stock_platform.pipeline.actions import (
     affected_returns,
     restored_cells,
 )
-from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh_catalog
+from stock_platform.pipeline.catalog import CatalogReport, only_tracked, refresh
 from stock_platform.pipeline.coverage import CoverageReport
 from stock_platform.pipeline.fetching import FetchStream
 from stock_platform.pipeline.grids import build_grid
@@ -124,6 +124,8 @@ class Platform:
     def assets_for(self, tickers: Sequence[str], *, register: bool = True) -> pl.DataFrame:
         """The assets of tickers, in any common spelling; new ones are registered and tracked.
 
+        A former ticker means the asset that had it, as long as no other has it now.
+
         Returns:
             asset_id, ticker, asset_class, calendar, listed_on, delisted_on, shard.
 
@@ -132,7 +134,7 @@ class Platform:
         """
         symbols = [parse_symbol(text) for text in tickers]
         names = [s.ticker for s in symbols]
-        known = assets.resolve(self.db, names)
+        known = assets.resolve_any(self.db, names)
         unknown = [s for s in symbols if s.ticker not in known]
         if unknown and not register:
             raise InputError("ticker", unknown[0].ticker, "use a ticker that is in the database")
@@ -153,7 +155,7 @@ class Platform:
     def shard_assets(self, shards: Sequence[int] = range(SHARDS)) -> pl.DataFrame:
         """The market's assets of some shards; an empty catalog is filled first."""
         if only_tracked(self.market):
-            self._first_fill = self.refresh_catalog()
+            self._first_fill = self.refresh_catalog(shares_only=True)
         return assets.universe(
             self.db, scope="market", calendar=self.settings.calendar, shards=list(shards)
         )
@@ -258,9 +260,20 @@ class Platform:
         """Derive returns and volatility of ``grid`` again; the number of rows that changed."""
         return refresh_indicators(self.db, grid)
 
-    def refresh_catalog(self, run_id: str | None = None) -> CatalogReport:
-        """Learn the market's symbols from a source that can list them."""
-        return refresh_catalog(self.market, self.sources, run_id)
+    def refresh_catalog(
+        self,
+        run_id: str | None = None,
+        *,
+        only: Sequence[str] = (),
+        dry_run: bool = False,
+        force: bool = False,
+        shares_only: bool = False,
+    ) -> CatalogReport:
+        """Learn who is listed from directories, or else from whole-market prices."""
+        return refresh(
+            self.market, self.sources, self.router, run_id,
+            only=only, dry_run=dry_run, force=force, shares_only=shares_only,
+        )  # fmt: skip
 
     def refresh_series(self, ids: Sequence[str]) -> SeriesReport:
         """Ask for economic series, and store what is new or revised."""

@@ -212,7 +212,7 @@ class Store(BulkReads):
         if not tickers:
             raise InputError("tickers", tickers, "name at least one ticker")
         canonical = [parse_symbol(t).ticker for t in tickers]
-        found = catalog.resolve(self._db, canonical)
+        found = catalog.resolve_any(self._db, canonical)
         for ticker in canonical:
             if ticker not in found:
                 near = catalog.similar(self._db, ticker)

@@ -148,6 +148,7 @@ class Question:
         symbol: canonical ticker, or a series' id; None for the whole directory.
         start, end: inclusive dates, where the feed has a time; None is the vendor's all.
         expiry: of an option chain; None is the nearest.
+        top: of a directory, only so many, the largest first, where the vendor ranks them.
     """
 
     feed: Feed
@@ -155,11 +156,13 @@ class Question:
     start: date | None = None
     end: date | None = None
     expiry: date | None = None
+    top: int | None = None
 
     def describe(self) -> str:
         """``listing``, ``quote AAPL``; no secrets, stable."""
         span = f" {self.start or ''}..{self.end or ''}" if self.start or self.end else ""
-        return f"{self.feed} {self.symbol or 'all'}{span}"
+        who = self.symbol or (f"top {self.top}" if self.top else "all")
+        return f"{self.feed} {who}{span}"
 
 
 @dataclass(frozen=True)

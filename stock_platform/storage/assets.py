@@ -116,6 +116,24 @@ def resolve(db: Database, tickers: Collection[str], on: date | None = None) -> d
         return _current(connection, tickers, on)
 
 
+def resolve_any(db: Database, tickers: Collection[str]) -> dict[str, int]:
+    """The assets that tickers mean now, or meant last; unknown tickers are left out.
+
+    A ticker whose asset was renamed means that asset as long as no other has it.
+    """
+    if not tickers:
+        return {}
+    with db.connect() as connection:
+        rows = run(
+            connection,
+            sql.SQL(
+                "select distinct on (ticker) ticker, asset_id from stocks.asset_symbols "
+                "where ticker = any({}) order by ticker, valid_to desc, valid_from desc"
+            ).format(sql.Literal(list(tickers))),
+        )
+        return {row[0]: row[1] for row in rows}
+
+
 def by_id(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
     """The assets of these ids: ASSETS, by id; unknown ids are left out."""
     return _assets(db, [sql.SQL("a.asset_id = any({})").format(ints(list(asset_ids)))])
@@ -133,7 +151,7 @@ def universe(
 
     Args:
         db: the database.
-        scope: ``watchlist``, the tracked assets, or ``market``, every active asset.
+        scope: ``watchlist``, the tracked assets, or ``market``, every active share and coin.
         shards: only these shards of the market scope, 0 to 31.
         tickers: only the assets that currently have these tickers.
         calendar: only the assets of this exchange calendar.
@@ -146,7 +164,7 @@ def universe(
     conditions: list[sql.Composable] = [
         sql.SQL("a.asset_id in (select asset_id from stocks.tracked_assets)")
         if scope == "watchlist"
-        else sql.SQL("a.active")
+        else sql.SQL("a.active and a.asset_class not in ('index', 'fx', 'commodity')")
     ]
     if shards is not None:
         for shard in shards:
@@ -160,16 +178,21 @@ def universe(
     return _assets(db, conditions)
 
 
-def ticker_map(db: Database, start: date, end: date) -> pl.DataFrame:
-    """Which ticker meant which asset on some day of start..end: TICKERS, by ticker."""
+def ticker_map(
+    db: Database, start: date, end: date, asset_ids: Sequence[int] | None = None
+) -> pl.DataFrame:
+    """Which ticker meant which asset on some day of start..end: TICKERS, by ticker and day.
+
+    Where a directory told of a rename but not of its day, both tickers mean the asset between
+    the last directory and that one, so far as they were nobody else's: days on which a ticker
+    may have been either of two assets' are left out. ``asset_ids``: of these alone.
+    """
+    only: sql.Composable = sql.SQL("true")
+    if asset_ids is not None:
+        only = sql.SQL("s.asset_id = any({})").format(ints(list(asset_ids)))
     with db.connect() as connection:
         return read(
-            connection,
-            sql.SQL(
-                "select ticker, asset_id, valid_from, valid_to from stocks.asset_symbols "
-                "where valid_from <= {} and valid_to > {} order by ticker, valid_from"
-            ).format(sql.Literal(end), sql.Literal(start)),
-            TICKERS,
+            connection, _TICKER_MAP.format(only=only), TICKERS, {"start": start, "end": end}
         )
 
 
@@ -334,6 +357,27 @@ def _teaches(frame: pl.DataFrame) -> bool:
         frame[name].is_not_null().any() for name in ("currency", "name", "listed_on", "delisted_on")
     )
 
+
+_TICKER_MAP = sql.SQL(
+    """with spans as (
+        select ticker, asset_id, valid_from, least(valid_to, coalesce((
+            select n.earliest from stocks.asset_symbols n
+            where n.ticker = s.ticker and n.asset_id <> s.asset_id and n.valid_from = s.valid_to
+        ), valid_to)) as valid_to
+        from stocks.asset_symbols s
+        where valid_from <= %(end)s and valid_to > %(start)s and {only}
+        union all
+        select ticker, asset_id, earliest, valid_from from stocks.asset_symbols s
+        where earliest <= %(end)s and valid_from > %(start)s and {only} and not exists (
+            select from stocks.asset_symbols o
+            where o.ticker = s.ticker and o.asset_id <> s.asset_id
+                and o.valid_from < s.valid_from and o.valid_to > s.earliest
+        )
+    )
+    select ticker, asset_id, valid_from, valid_to from spans
+    where valid_from <= %(end)s and valid_to > %(start)s
+    order by ticker, valid_from"""
+)
 
 _NEW: dict[str, pl.DataType] = {
     "ticker": pl.String(),

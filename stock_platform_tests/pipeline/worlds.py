@@ -170,6 +170,9 @@ class FakeMarket:
     def owner_of_row(self, tile: Tile) -> pl.DataFrame:
         return self._owners({str(tile.symbol): tile.asset_id or 0})
 
+    def naming(self, tile: Tile, endpoint: Endpoint) -> list[Tile]:
+        return [tile]
+
     def roll_call(
         self, bars: pl.DataFrame, tile: Tile, endpoint: Endpoint, now: datetime
     ) -> RollCall:

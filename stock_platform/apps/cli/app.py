@@ -13,6 +13,7 @@ from stock_platform.apps.cli import (
     actions,
     backfill,
     backups,
+    catalog,
     database,
     demo,
     export,
@@ -82,6 +83,7 @@ app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("actions", rich_help_panel=_SEE)(actions.actions)
 app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
+app.add_typer(catalog.app, name="catalog", rich_help_panel=_SEE)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
 app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)
 app.command("usage", rich_help_panel=_SEE)(usage.usage)

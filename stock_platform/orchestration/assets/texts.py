@@ -68,11 +68,15 @@ tells has ended, and its history is kept.
 Tables `stocks.splits_in_force`, `stocks.dividends_in_force`, what was told in `stocks.splits`
 and `stocks.dividends`. `stock-platform actions TICKER` shows them.""",
     "catalog": """\
-Who is in the market: every symbol of the last completed session's whole-market answer is an
-asset, with an id that outlives renames. Costs at most one call, whose prices are stored too.
+Who is listed, and who was: US stocks and ETFs from NASDAQ Trader's directory with the SEC's CIKs
+(and from Alpha Vantage and others where they are on), delisted ones, the largest coins, and a
+curated list of commodities, indices, currencies and bond ETFs. An asset's id outlives renames; a
+reused ticker is another asset; who is delisted becomes inactive and is never deleted. The metadata
+shows what changed, renames with their evidence; doubtful ones are shown and not applied. A
+directory that cannot be true (a web page, half a file) is refused and changes nothing.
 
-Tables `stocks.assets`, `stocks.asset_symbols`. Needs a source that answers for the whole
-market (`POLYGON_API_KEY`).""",
+Tables `stocks.assets`, `stocks.asset_symbols`, `stocks.catalog_runs`, `stocks.catalog_changes`.
+Without a directory, symbols come from whole-market prices (`POLYGON_API_KEY`).""",
     "series": """\
 Economic series such as GDP, UNRATE or DGS10 with every value as it was published: a revision is
 a row of its own, so that history can be read as it was known on any day (view

@@ -29,8 +29,10 @@ from stock_platform.sources.coingecko.config import (
 )
 from stock_platform.sources.coingecko.parse import (
     LATE,
+    named_coins,
     read_days,
     read_listing,
+    read_page,
     read_profile,
     read_quote,
 )
@@ -38,6 +40,8 @@ from stock_platform.sources.http import Call
 from stock_platform.sources.payload import utc_midnight
 from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
 from stock_platform.sources.transport import Secrets
+
+COINS_A_PAGE = 250
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,16 @@ class CoinGeckoSource(VendorSource):
     def ask(self, question: Question) -> Facts:
         """A coin's price or profile (``/coins/markets``), or all coins (``/coins/list``).
 
+        The largest coins (``top``) come 250 a request, by market capitalisation.
+
         Raises:
             InputError, SourceError: see Source.ask.
         """
         if question.feed not in self.capabilities.feeds:
             return super().ask(question)
         with self.http.call() as call:
+            if question.feed is Feed.LISTING and question.top:
+                return call.stamp(_largest(call, question.top))
             if question.feed is Feed.LISTING:
                 frame, rejected = call.get(
                     "/coins/list", {}, read=lambda r: read_listing(r.status, r.body)
@@ -121,6 +129,21 @@ class CoinGeckoSource(VendorSource):
                 ),
             )
         return Facts(question.feed, frame)
+
+
+def _largest(call: Call, top: int) -> Facts:
+    """The largest coins, page by page."""
+    bodies = []
+    for page in range(1, -(-top // COINS_A_PAGE) + 1):
+        params: dict[str, str | int] = {
+            "vs_currency": "usd", "order": "market_cap_desc", "per_page": COINS_A_PAGE, "page": page
+        }  # fmt: skip
+        entries = call.get("/coins/markets", params, read=lambda r: read_page(r.status, r.body))
+        bodies += entries
+        if len(entries) < COINS_A_PAGE:
+            break
+    frame, rejected = named_coins(bodies[:top])
+    return Facts(Feed.LISTING, frame, rejected)
 
 
 def _coin(text: str | None) -> _Coin:

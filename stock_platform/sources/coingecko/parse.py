@@ -13,7 +13,7 @@ Errors come in three shapes: ``{"error": "coin not found"}``, ``{"status": {"err
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -244,6 +244,31 @@ def read_listing(status: int, body: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
         Malformed: no row can be read.
     """
     entries = as_list(NAME, _document(status, body, "the coins"), "the list of coins")
+    rows, rejected = _all_named(entries)
+    count = Counter(row["symbol"] for row in rows)
+    return _told_apart(rows, rejected, lambda symbol: count[symbol] == 1)
+
+
+def read_page(status: int, body: bytes) -> list[object]:
+    """The coins of a page of ``markets``."""
+    return list(as_list(NAME, _document(status, body, "the coins"), "a page of coins"))
+
+
+def named_coins(entries: Sequence[object]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """LISTINGS of coins of ``markets`` in dollars, the largest first, and REJECTED.
+
+    Of those that share their letters, the best known has them, else the largest.
+
+    Raises:
+        Malformed: no row can be read.
+    """
+    rows, rejected = _all_named(entries)
+    return _told_apart(rows, rejected, lambda _: True)
+
+
+def _all_named(
+    entries: Sequence[object],
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     rows: list[dict[str, object]] = []
     rejected: list[dict[str, object]] = []
     for entry in entries:
@@ -253,18 +278,27 @@ def read_listing(status: int, body: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
             rejected.append(rejected_row(entry, str(error)))
     if not rows:
         raise Malformed(NAME, f"none of {len(entries)} coins can be read")
-    count = Counter(row["symbol"] for row in rows)
-    kept = []
+    return rows, rejected
+
+
+def _told_apart(
+    rows: Sequence[dict[str, object]],
+    rejected: list[dict[str, object]],
+    may_have: Callable[[str], bool],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    kept: dict[str, dict[str, object]] = {}
     for row in rows:
         symbol = str(row["symbol"])
         known = IDS.get(symbol.removesuffix("-USD"))
-        if row["vendor_symbol"] == known or (known is None and count[symbol] == 1):
-            kept.append(row)
+        if row["vendor_symbol"] == known or (
+            known is None and may_have(symbol) and symbol not in kept
+        ):
+            kept.setdefault(symbol, row)
             continue
-        reason = f"{symbol} is {known}" if known else f"{count[symbol]} coins are {symbol}"
+        reason = f"{symbol} is {known}" if known else f"several coins are {symbol}"
         rejected.append(rejected_row(row["vendor_symbol"], reason, symbol=symbol))
-    frame = pl.DataFrame(kept, schema=LISTINGS, orient="row")
-    return frame.unique("symbol", keep="first").sort("symbol"), rejected_frame(rejected)
+    frame = pl.DataFrame(list(kept.values()), schema=LISTINGS, orient="row")
+    return frame.sort("symbol"), rejected_frame(rejected)
 
 
 def _named(entry: object) -> dict[str, object]:

@@ -113,6 +113,7 @@ def capabilities(interval: Interval = Interval.DAY, basis: Basis = Basis.AS_TRAD
                 complete=False,
                 end_of_day=False,
                 actions=True,
+                tickers_then=None,
             ),
         ),
         preference=10,

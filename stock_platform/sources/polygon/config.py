@@ -48,6 +48,7 @@ RANGE = Endpoint(
     basis=Basis.AS_TRADED,
     depth_days=DEPTH_DAYS,
     complete=False,
+    tickers_then=True,
 )
 
 CAPABILITIES = Capabilities(

@@ -1,0 +1,15 @@
+"""Identifiers of assets, and the history of the catalog."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from stock_platform.storage.migrate import run_sql
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Run ``sql/0007_catalog.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0007_catalog")
