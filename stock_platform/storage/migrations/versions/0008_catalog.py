@@ -6,10 +6,10 @@ from alembic import op
 
 from stock_platform.storage.migrate import run_sql
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Run ``sql/0007_catalog.sql``."""
-    run_sql(op.get_bind().connection.driver_connection, "0007_catalog")
+    """Run ``sql/0008_catalog.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0008_catalog")
