@@ -29,18 +29,12 @@ select max(id) as id from event_logs
 where asset_key is not null and dagster_event_type <> 'ASSET_MATERIALIZATION_PLANNED'
 group by asset_key, dagster_event_type, partition
 union all
-select p.id
-from (
-    select asset_key, partition, max(id) as id from event_logs
-    where asset_key is not null and dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED'
-    group by asset_key, partition
-) p
-left join (
-    select asset_key, partition, max(id) as id from event_logs
-    where asset_key is not null and dagster_event_type = 'ASSET_MATERIALIZATION'
-    group by asset_key, partition
-) m on m.asset_key = p.asset_key and m.partition is not distinct from p.partition
-where m.id is null or m.id < p.id
+select max(id) filter (where dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED') from event_logs
+where asset_key is not null
+and dagster_event_type in ('ASSET_MATERIALIZATION_PLANNED', 'ASSET_MATERIALIZATION')
+group by asset_key, partition
+having max(id) filter (where dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED')
+    > coalesce(max(id) filter (where dagster_event_type = 'ASSET_MATERIALIZATION'), 0)
 """
 
 _RUNS_IN_USE = """
