@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, timedelta
 
 import polars as pl
@@ -51,9 +52,12 @@ def test_compressed_history(hyper: Database) -> None:
     """At most 45 bytes a row; the same again changes no byte; corrections decompress theirs."""
     bars = worlds.raw_bars(list(range(1, 101)), DECADE)
     store(hyper, bars)
-    steps = timescale.set_up(hyper.url)
-    assert sum("compressed" in step.action for step in steps) == 2
-    state = {t.name: t for t in timescale.timescale_status(hyper.url).tables}
+    for _ in range(20):  # the server's own policy may be at some chunks, which are left to it
+        timescale.set_up(hyper.url)
+        state = {t.name: t for t in timescale.timescale_status(hyper.url).tables}
+        if all(t.compressed == t.chunks for t in state.values()):
+            break
+        time.sleep(0.5)
     for name in ("raw_quotes", "validated_prices"):
         assert state[name].compressed == state[name].chunks
         assert state[name].bytes / bars.height <= 45
