@@ -189,7 +189,7 @@ def _tell(made: DirectoryReport) -> None:
     counts = ", ".join(f"{n:,} {kind}" for kind, n in made.counts.items() if n) or "nothing new"
     if made.status in ("refused", "unavailable"):
         output.note(f"{made.directory}: {made.status}, nothing was changed: {made.reason}")
-        if made.status == "refused":
+        if made.status == "refused" and "suspicious" in str(made.reason):
             output.note("--force applies it all the same")
         return
     typer.echo(f"{made.directory} of {made.as_of}: {made.status}; {counts}")
@@ -211,8 +211,8 @@ def _show_changes(rows: list[dict[str, Any]]) -> None:
                 r["ticker"],
                 r["former_ticker"],
                 r["on"],
-                _short(r["name"], 28),
-                _short(r["evidence"], 28),
+                _short(r["name"], 21),
+                _short(r["evidence"], 20),
                 r["score"],
             ]
             for r in rows
