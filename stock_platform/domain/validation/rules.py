@@ -25,6 +25,8 @@ class Level(StrEnum):
 
     BASIC = "basic"
     STANDARD = "standard"
+    STRICT = "strict"
+    COMPREHENSIVE = "comprehensive"
 
     @property
     def included(self) -> frozenset[Level]:
