@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from datetime import UTC, date, datetime
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +30,7 @@ from stock_platform.domain.clock import Clock, FixedClock, SystemClock
 from stock_platform.domain.errors import InputError
 
 if TYPE_CHECKING:
+    from stock_platform.domain.validation.rulebook import Rulebook
     from stock_platform.storage.timescale import TimescaleOptions
 
 KEYS = ("_API_KEY", "_API_KEY_ID", "_API_SECRET")
@@ -96,7 +99,10 @@ class Settings(BaseSettings):
     clock_rate: float = Field(default=1.0, gt=0, le=100_000)
     max_wait_seconds: float = Field(default=90.0, ge=0)
     patience_seconds: float = Field(default=30.0, ge=0)
-    validation_level: Literal["basic", "standard"] = "standard"
+    validation_level: Literal["basic", "standard", "strict", "comprehensive"] = "strict"
+    validation_rules: Path | None = None
+    """A TOML file of rules and thresholds; none: those of domain/validation/rules.toml."""
+
     retry_failed_hours: float = Field(default=24.0, gt=0)
     coverage_threshold: float = Field(default=0.98, ge=0, le=1)
     user_agent: str = "stock_platform/0.1"
@@ -153,6 +159,30 @@ class Settings(BaseSettings):
     def clock(self) -> Clock:
         """The market's clock: the system's, or pinned at ``STOCK_PLATFORM_MARKET_TIME``."""
         return FixedClock(self.market_time) if self.market_time else SystemClock()
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """The rules and thresholds of validation.
+
+        Raises:
+            InputError: the file cannot be read, or names what there is not.
+        """
+        from stock_platform.domain.validation.findings import RULE_NAMES
+        from stock_platform.domain.validation.rulebook import Rulebook
+
+        own = self.validation_rules
+        try:
+            text = (
+                own.read_text(encoding="utf-8")
+                if own is not None
+                else resources.files("stock_platform.domain.validation")
+                .joinpath("rules.toml")
+                .read_text(encoding="utf-8")
+            )
+            return Rulebook.read(tomllib.loads(text), RULE_NAMES)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            allowed = f"give a readable TOML file ({error})"
+            raise InputError("STOCK_PLATFORM_VALIDATION_RULES", str(own), allowed) from None
 
     @property
     def timescale(self) -> TimescaleOptions:

@@ -245,7 +245,12 @@ class Platform:
     def validate(self, grid: CellGrid) -> Iterator[ValidatedBatch]:
         """Validated prices of ``grid``, a batch at a time."""
         return validate_cells(
-            self.db, grid, self.clock, self.capabilities, Level(self.settings.validation_level)
+            self.db,
+            grid,
+            self.clock,
+            self.capabilities,
+            Level(self.settings.validation_level),
+            self.settings.rulebook,
         )
 
     def write_validated(self, batch: ValidatedBatch) -> WriteReport:

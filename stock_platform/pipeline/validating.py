@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import Basis
 from stock_platform.domain.batches import ValidatedBatch
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Capabilities, Endpoint
-from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
-from stock_platform.domain.validation import Level, choose
+from stock_platform.domain.validation import Context, Level, Rulebook, choose
+from stock_platform.domain.validation.findings import block_days
 from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
@@ -31,8 +33,15 @@ def validate_cells(
     clock: Clock,
     sources: Mapping[str, Capabilities],
     level: Level,
+    rulebook: Rulebook | None = None,
 ) -> Iterator[ValidatedBatch]:
     """Judge every raw quote of ``grid``; one batch per about 100,000 cells.
+
+    From the level strict on, a verdict depends on the raw quotes of its asset in its block of
+    days and the two beside it (domain/validation/context.py), and on nothing else that is not
+    of the asset as a whole. So cells of those blocks that had a verdict before are judged
+    again with ``grid``'s: what came new may have changed it. In whatever order and chunks
+    cells are judged, once all that was fetched has been, the verdicts are the same.
 
     Nobody else judges a batch's assets until the next one is asked for: write it before.
 
@@ -41,24 +50,67 @@ def validate_cells(
     preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
     float32 = [c.source for c in sources.values() if any(e.float32 for e in c.endpoints)]
     tellers = sorted(c.source for c in sources.values() if any(map(tells_its_splits, c.endpoints)))
+    near = Level.STRICT in level.included
     for part in grid.row_chunks(CELLS_PER_BATCH):
-        cells = part.trimmed()
-        ids = cells.assets.tolist()
-        calendars = catalog.by_id(db, ids).select("asset_id", "calendar")
+        asked = part.trimmed()
+        ids = asked.assets.tolist()
+        known = catalog.by_id(db, ids)
+        calendars = known.select("asset_id", "calendar")
         with judging(db, ids):
             at = clock.now()
+            cells, around = asked, asked
+            if near:
+                cells = judged_again(asked, readers.judged(db, asked, neighbours(asked)))
+                around = CellGrid.rectangle(ids, neighbours(cells), grid.interval)
             verdict = choose(
-                with_local_dates(readers.raw(db, cells), calendars),
+                with_local_dates(readers.raw(db, around), calendars),
                 splits=readers.splits(db, ids),
                 preference=preference,
-                sessions=session_table(calendars, cells),
+                sessions=session_table(calendars, around),
                 now=at,
                 level=level,
                 float32=float32,
                 told=actions.told_splits(db, ids, tellers) if tellers else None,
                 tellers=tellers,
+                context=Context(
+                    cells.to_frame(),
+                    readers.dividends(db, ids),
+                    dict(known.select("asset_id", "asset_class").iter_rows()),
+                    rulebook or Rulebook(),
+                )
+                if near
+                else None,
             )
             yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at)
+
+
+def neighbours(cells: CellGrid) -> Sessions:
+    """Every day from the block before the first cell's to the block after the last cell's."""
+    days = block_days(str(cells.interval))
+    length = np.timedelta64(days, "D")
+    first, last = (int(d.astype(np.int64)) // days for d in (cells.sessions[0], cells.sessions[-1]))
+    start = np.datetime64(0, "D") + (first - 1) * length
+    return np.arange(start, start + (last - first + 3) * length, dtype="datetime64[D]")
+
+
+def judged_again(cells: CellGrid, judged: pl.DataFrame) -> CellGrid:
+    """``cells``, and those of ``judged`` (asset_id, session) whose verdict may hang on them."""
+    if judged.is_empty():
+        return cells
+    before = CellGrid.from_frame(judged, cells.interval)
+    both = CellGrid.union([cells, before])
+    block = both.sessions.astype(np.int64) // block_days(str(cells.interval))
+    named, column = np.unique(block, return_inverse=True)
+    touched = np.zeros((len(both.assets), len(named)), dtype=np.bool_)
+    rows, columns = np.nonzero(cells.onto(both))
+    touched[rows, column[columns]] = True
+    near = touched.copy()
+    for at, number in enumerate(named):
+        for other in (number - 1, number + 1):
+            beside = np.searchsorted(named, other)
+            if beside < len(named) and named[beside] == other:
+                near[:, at] |= touched[:, beside]
+    return both.with_mask(cells.onto(both) | (both.mask & near[:, column])).trimmed()
 
 
 def tells_its_splits(endpoint: Endpoint) -> bool:

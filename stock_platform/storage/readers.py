@@ -21,7 +21,7 @@ from psycopg import sql
 from stock_platform.domain.aggregates import INDICATORS
 from stock_platform.domain.bars import RAW_QUOTES, UTC_STAMP, VALIDATED_PRICES, Interval
 from stock_platform.domain.batches import QUARANTINE
-from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.corporate_actions import LOOK_BACK
 from stock_platform.domain.errors import InputError, one_of
 from stock_platform.storage import actions
@@ -46,6 +46,7 @@ __all__ = [
     "fetch_log",
     "fetch_summary",
     "indicators",
+    "judged",
     "latest",
     "monthly",
     "periods",
@@ -62,6 +63,8 @@ __all__ = [
 PERIOD_PRICES = _periods.PERIOD_PRICES
 
 RAW_WITH_CALL: dict[str, pl.DataType] = {**RAW_QUOTES, "fetch_id": pl.Int64()}
+
+CELL: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "session": pl.Date()}
 
 CLOSES: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
@@ -136,6 +139,34 @@ def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
     return frame.join(
         grid.to_frame(), on=["asset_id", "session"], how="semi", maintain_order="left"
     )
+
+
+def judged(db: Database, grid: CellGrid, days: Sessions) -> pl.DataFrame:
+    """The cells of a grid's assets and interval on days that have a verdict: CELL.
+
+    A verdict is a validated price, or an entry in quarantine that validation put there.
+    """
+    first, last = days[0].astype(object), days[-1].astype(object)
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select r.asset_id, r.session from stocks.{} r where r.asset_id = any({}) "
+                "and r.interval = {} and {} union select q.asset_id, q.session "
+                "from stocks.quarantine q where q.stage = 'validation' and q.asset_id = any({}) "
+                "and q.interval = {} and q.session between {} and {}"
+            ).format(
+                sql.Identifier(price_table(grid.interval)),
+                ints(grid.assets),
+                sql.Literal(str(grid.interval)),
+                _between(first, last),
+                ints(grid.assets),
+                sql.Literal(str(grid.interval)),
+                sql.Literal(first),
+                sql.Literal(last),
+            ),
+            CELL,
+        )
 
 
 def prices(

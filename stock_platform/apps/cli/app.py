@@ -31,6 +31,7 @@ from stock_platform.apps.cli import (
     timescale,
     up,
     usage,
+    validate,
 )
 
 _SEE, _RUN, _KEEP = "Look", "Run", "Tools"
@@ -85,6 +86,8 @@ app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_SEE)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
+app.command("validate", rich_help_panel=_SEE)(validate.validate)
+app.command("rules", rich_help_panel=_SEE)(validate.rules)
 app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)
 app.command("usage", rich_help_panel=_SEE)(usage.usage)
 app.command("market", rich_help_panel=_SEE)(market.market)

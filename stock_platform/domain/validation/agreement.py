@@ -35,9 +35,9 @@ def gaps(series: Series, sessions: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("_step") > 1)
     )  # fmt: skip
     ends = numbered.select("asset_id", "_at", "session")
-    first = at.select("series", "source", "asset_id", (pl.col("_at") + 1).alias("_at"), "_step").join(
-        ends, on=["asset_id", "_at"], maintain_order="left"
-    )
+    first = at.select(
+        "series", "source", "asset_id", (pl.col("_at") + 1).alias("_at"), "_step"
+    ).join(ends, on=["asset_id", "_at"], maintain_order="left")
     last = at.select("asset_id", (pl.col("_at") + pl.col("_step") - 1).alias("_at")).join(
         ends, on=["asset_id", "_at"], maintain_order="left"
     )

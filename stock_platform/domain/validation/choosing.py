@@ -23,6 +23,7 @@ from stock_platform.domain.bars import (
 )
 from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.corporate_actions import undo_own_splits, undo_splits
+from stock_platform.domain.validation.context import Context, among_neighbours
 from stock_platform.domain.validation.rules import PRICE_CEILING, Level, judge
 
 DECIMALS = 8
@@ -56,12 +57,14 @@ def choose(
     float32: Collection[str] = (),
     told: pl.DataFrame | None = None,
     tellers: Collection[str] = (),
+    context: Context | None = None,
 ) -> Verdict:
     """Judge raw quotes and choose one for each bar.
 
-    Among the quotes that pass, prices that came as traded go before those whose splits had
-    to be undone, then sources in the order of ``preference``, then by name. If the first
-    choice fails a rule it is put aside, and the next takes its place.
+    Among the quotes that pass, those that needed no repair go first, then prices that came as
+    traded before those whose splits had to be undone, then sources in the order of
+    ``preference``, then by name. If the first choice fails a rule it is put aside, and the next
+    takes its place.
 
     Args:
         raw: RAW_QUOTES (and fetch_id).
@@ -74,14 +77,25 @@ def choose(
         told: TOLD_SPLITS of the assets.
         tellers: sources that tell the splits which their prices are adjusted for: they are
             undone by their own words of then, and others by the splits in force.
+        context: the cells to judge, where ``raw`` holds their neighbours too; None judges
+            every quote, by its own rules alone.
     """
-    traded = _as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
+    traded = as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
+    if context is not None:
+        traded = among_neighbours(traded, splits, sessions, context, level)
     judged = judge(
         traded.join(sessions, on=["asset_id", "session"], how="left").with_columns(
             pl.lit(now).cast(UTC_STAMP).alias("now")
         ),
         level,
     )
+    if context is not None:
+        judged = judged.with_columns(
+            pl.concat_list("reasons", "_reasons").alias("reasons"),
+            pl.concat_list("flags", "_flags").alias("flags"),
+        )
+    else:
+        judged = judged.with_columns(pl.lit(value=False).alias("_repaired"))
     good = pl.col("reasons").list.len() == 0
     names = {name: rank for rank, name in enumerate(preference)}
     daily = pl.col("interval") == "1d"
@@ -100,7 +114,7 @@ def choose(
             .otherwise(pl.col("ts").dt.replace_time_zone(None))
             .alias("_bar"),
         )
-        .sort("asset_id", "interval", "_bar", "_derived", "_rank", "source", "ts")
+        .sort("asset_id", "interval", "_bar", "_repaired", "_derived", "_rank", "source", "ts")
         .unique(["asset_id", "interval", "_bar"], keep="first", maintain_order=True)
     )
     return Verdict(
@@ -109,7 +123,7 @@ def choose(
     )
 
 
-def _as_traded(
+def as_traded(
     raw: pl.DataFrame,
     splits: pl.DataFrame,
     float32: frozenset[str],

@@ -58,17 +58,16 @@ def _ex_dates(series: Series, *, adjusted: bool) -> pl.DataFrame:
         rows = series.windows(windows)
     else:
         rows = bars.filter(pl.col("x").is_not_null()).with_columns(
-            pl.lit(True).alias("own"), pl.col("series").alias("win")  # noqa: FBT003
+            pl.lit(True).alias("own"), pl.col("series").alias("win")
         )
     over = "win"
-    factor = (
-        (pl.col("adj_close") / pl.col("close")) if adjusted else pl.lit(None, pl.Float64)
-    )
+    factor = (pl.col("adj_close") / pl.col("close")) if adjusted else pl.lit(None, pl.Float64)
     rows = rows.join(
         paid, on=["asset_id", "session"], how="left", maintain_order="left"
     ).with_columns(
         pl.when(factor.is_finite() & (factor > 0)).then(factor).alias("ratio"),
-        pl.col("cash").fill_null(0.0), pl.col("gains").fill_null(0.0),
+        pl.col("cash").fill_null(0.0),
+        pl.col("gains").fill_null(0.0),
         pl.col("close").shift(1).over(over).alias("before"),
         pl.col("low").shift(-1).over(over).alias("_next_low"),
         pl.col("row").shift(1).over(over).alias("before_row"),
@@ -122,9 +121,7 @@ def _amounts(table: pl.DataFrame, book: Rulebook) -> pl.DataFrame:
     against = pl.col("implied") > 1e-6
     hundred = against & ((off / PENCE).log().abs() < 0.1) & _nearer("implied", "share")
     hundredth = against & ((off * PENCE).log().abs() < 0.1) & _nearer("implied", "share")
-    factor = (
-        pl.when(hundred | big).then(1 / PENCE).when(hundredth | small).then(PENCE)
-    )
+    factor = pl.when(hundred | big).then(1 / PENCE).when(hundredth | small).then(PENCE)
     late = _late() & ~hundred & ~hundredth
     told = rows.with_columns(
         pl.when(late).then(None).otherwise(factor).alias("_factor"), late.alias("_late")
@@ -150,7 +147,9 @@ def _by_fall(smallest: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Whether a large dividend is a hundred times what the price shows; and the true share."""
     share, fall = pl.col("share"), pl.col("fall")
     lesser = share / PENCE
-    visible = (share > smallest) & ((share - fall) > pl.max_horizontal(6 * pl.col("noise"), share / 2))
+    visible = (share > smallest) & (
+        (share - fall) > pl.max_horizontal(6 * pl.col("noise"), share / 2)
+    )
     return visible & ((fall - lesser).abs() * 2 <= (fall - share).abs()), lesser
 
 
@@ -203,7 +202,10 @@ def _duplicates(table: pl.DataFrame) -> pl.DataFrame:
         ),
         (pl.col("implied").abs() < 0.2 * pl.col("share")).alias("_unknown"),
     )  # fmt: skip
-    unknown_there = (pl.col("_unknown").shift(-1).over("win"), pl.col("_unknown").shift(1).over("win"))
+    unknown_there = (
+        pl.col("_unknown").shift(-1).over("win"),
+        pl.col("_unknown").shift(1).over("win"),
+    )
     phantom = (pl.col("_unknown") & (pl.col("_twin1") | pl.col("_twin-1"))) | (
         pl.col("_twin1") & ~unknown_there[1].fill_null(value=False)
     ) & ~pl.col("_unknown")
@@ -220,15 +222,20 @@ def _steps(series: Series, table: pl.DataFrame) -> pl.DataFrame:
     total = (pl.col("cash") + pl.col("gains")) / pl.col("before")
     twin = pl.col("gains") > 0
     # where a dividend may hold the capital gains already, the fall tells
-    holds = twin & (pl.col("cash") >= pl.col("gains")) & (
-        (pl.col("drop") - pl.col("noise") * 0.5 - pl.col("share")).abs()
-        < (pl.col("drop") - pl.col("noise") * 0.5 - total).abs()
+    holds = (
+        twin
+        & (pl.col("cash") >= pl.col("gains"))
+        & (
+            (pl.col("drop") - pl.col("noise") * 0.5 - pl.col("share")).abs()
+            < (pl.col("drop") - pl.col("noise") * 0.5 - total).abs()
+        )
     )
     alone = (pl.col("implied") - pl.col("share")).abs() < pl.col("grain") + 0.02 * pl.col("share")
     expected = pl.when(twin & ~holds & ~alone).then(total).otherwise(pl.col("share"))
     seen = table.with_columns(
         pl.when(pl.col("cash") > 0).then(expected).otherwise(0.0).alias("wanted"),
-        big.alias("_big"), lesser.alias("_lesser"),
+        big.alias("_big"),
+        lesser.alias("_lesser"),
     )
     slack = pl.col("grain") + 0.03 * pl.col("wanted")
     excess = pl.col("implied") - pl.col("wanted")
@@ -264,7 +271,7 @@ def _steps(series: Series, table: pl.DataFrame) -> pl.DataFrame:
         ((1 - truth) / (1 - pl.col("implied"))).alias("fix"),
         pl.when(agreed_but_big).then(0.9)
         .when((pl.col("cash") > 0) & twin).then(0.8)
-        .when((pl.col("cash") > 0)).then(0.95)
+        .when(pl.col("cash") > 0).then(0.95)
         .otherwise(0.7).alias("sure"),
     )  # fmt: skip
     prefixes = _before(series.bars, told)

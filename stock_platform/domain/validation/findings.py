@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.bars import UTC_STAMP, Basis
-from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS, later_product
-from stock_platform.domain.validation.neighbours import SERIES_RULES, Surroundings
-from stock_platform.domain.validation.rulebook import CERTAIN, Action, Rulebook
+from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
+from stock_platform.domain.validation.neighbours import SERIES_RULES, SeriesRule, Surroundings
+from stock_platform.domain.validation.rulebook import Action, Rulebook
 from stock_platform.domain.validation.rules import RULES, Level, Severity
-from stock_platform.domain.validation.series import HITS, NO_HITS, Series, hits, prepare
+from stock_platform.domain.validation.series import NO_HITS, Series, hits, prepare
 
 BLOCK_DAYS = 91
 """Length of a daily block; a verdict is taken from a bar's block and the two beside it."""
@@ -69,7 +69,8 @@ def findings(
     Args:
         bars: asset_id, session, open, high, low, close; and perhaps interval (1d), source
             (""), ts, volume, basis (split_adjusted), adj_close.
-        splits: SPLITS. dividends: DIVIDENDS, in the bars' basis, perhaps with capital_gains.
+        splits: SPLITS.
+        dividends: DIVIDENDS, in the bars' basis, perhaps with capital_gains.
         sessions: asset_id, session, opens, closes: needed for gaps and wrong sessions.
         classes: asset class by asset.
         rulebook: thresholds and actions.
@@ -86,9 +87,11 @@ def findings(
     found = [_ranges(around.series, told)]
     chosen = with_severity(around.series, neighbour_hits(around, level), book)
     found.append(_ranges(around.series, chosen))
-    for rule in _rules(level):
-        if rule.spans:
-            found.append(_spans(around.series, rule.find(around), rule.name, book))
+    found += [
+        _spans(around.series, rule.find(around), rule.name, book)
+        for rule in _rules(level)
+        if rule.spans
+    ]
     return pl.concat(found).sort(
         "asset_id", "source", "interval", "first_session", "ts", "rule", "field"
     )
@@ -136,7 +139,7 @@ def neighbour_hits(around: Surroundings, level: Level) -> pl.DataFrame:
     return pl.concat([NO_HITS, *found]) if found else NO_HITS
 
 
-def _rules(level: Level) -> Iterable:  # type: ignore[type-arg]
+def _rules(level: Level) -> Iterable[SeriesRule]:
     return (rule for rule in SERIES_RULES.values() if rule.level in level.included)
 
 
@@ -261,14 +264,11 @@ def margin(interval: str) -> timedelta:
 
 __all__ = [
     "BLOCK_DAYS",
-    "CERTAIN",
     "FINDINGS",
-    "HITS",
     "RULE_NAMES",
     "block_days",
     "findings",
     "flagged_rows",
-    "later_product",
     "margin",
     "neighbour_hits",
     "with_severity",

@@ -161,9 +161,10 @@ def dividend_adjustment(around: Surroundings) -> pl.DataFrame:
     The factor adjusted close / close may change on ex-dates alone, by one minus the dividend's
     share of the close before. A step that is missing, too large, too small or without a dividend
     makes every adjusted close before it wrong. A step of less than adjusted_excess more than the
-    dividend is not told: it can be a distribution that the table lacks. Where dividend and factor agree on more than
-    dividend_share and the price did not fall, both are a hundred times too large. Where capital
-    gains are in the dividend already, the fall tells whether they were counted twice.
+    dividend is not told: it can be a distribution that the table lacks. Where dividend and
+    factor agree on more than dividend_share and the price did not fall, both are a hundred
+    times too large. Where capital gains are in the dividend already, the fall tells whether
+    they were counted twice.
     """
     return _of(around.distributions, "dividend_adjustment")
 

@@ -10,6 +10,9 @@ import polars as pl
 from stock_platform.domain.bars import PRICE_COLUMNS
 from stock_platform.domain.validation.series import NO_HITS, Series, hits, per_class
 
+NEAR_DAYS = 4
+"""Bars farther apart, in calendar days, do not repeat each other."""
+
 
 def duplicates(series: Series) -> pl.DataFrame:
     """HITS of duplicate_conflict."""
@@ -42,6 +45,8 @@ def stale(series: Series) -> pl.DataFrame:
     equal = pl.all_horizontal(
         *(pl.col(c).eq_missing(pl.col(c).shift(1)) for c in columns),
         pl.col("series") == pl.col("series").shift(1),
+        # over a longer pause nothing tells what lies between
+        (pl.col("session") - pl.col("session").shift(1)).dt.total_days() <= NEAR_DAYS,
         (pl.col("volume") > 0) | pl.col("volume").is_null(),
     )
     frame = series.bars.lazy().with_columns(equal.fill_null(value=False).alias("_equal"))
@@ -79,7 +84,7 @@ def without_volume(series: Series) -> pl.DataFrame:
         return NO_HITS
     start = (silent != silent.shift(1)) | (pl.col("win") != pl.col("win").shift(1))
     rows = series.windows(suspects).with_columns(start.fill_null(value=True).cum_sum().alias("run"))
-    traded = (~silent & pl.col("volume").is_not_null())
+    traded = ~silent & pl.col("volume").is_not_null()
     rows = rows.with_columns(
         pl.len().over("run").alias("_long"),
         traded.sum().over("win").alias("_traded"),
@@ -92,9 +97,9 @@ def without_volume(series: Series) -> pl.DataFrame:
     rows = rows.with_columns(
         in_run.alias("_run"),
         # a window of which half is silent says nothing of what is usual
-        (
-            (pl.col("_traded") >= share * rest) & (2 * pl.col("_traded") >= pl.col("_all"))
-        ).alias("_trades"),
+        ((pl.col("_traded") >= share * rest) & (2 * pl.col("_traded") >= pl.col("_all"))).alias(
+            "_trades"
+        ),
     ).filter("own", "_trades", silent)
     moved = pl.col("high") > pl.col("low") * (1 + 1e-6)
     runs = hits(rows.filter("_run"), "zero_volume_run", field="volume", value=0.0, confidence=0.6)

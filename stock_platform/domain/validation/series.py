@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from stock_platform.domain.bars import PRICE_COLUMNS, Basis
-from stock_platform.domain.corporate_actions import in_force
 from stock_platform.domain.validation.rulebook import Rulebook
 
 # What a series rule gives back: one line a bar and fault. ``row`` points into Series.bars.
@@ -127,7 +126,8 @@ def prepare(
     sound = pl.all_horizontal(*(p.is_finite() & (p > 0) for p in prices)).fill_null(value=False)
     mid = (prices[0] + prices[1] + prices[2] + prices[3] - high - low) / 2
     frame = frame.with_columns(pl.when(sound).then(mid).alias("mid"))
-    known = in_force(splits) if not splits.is_empty() else splits
+    day = ["asset_id", "ex_date"]
+    known = splits.unique(day, keep="last", maintain_order=True)
     frame = frame.with_columns((pl.col("mid").log() + _past_splits(frame, known)).alias("x"))
     last = pl.col("x").forward_fill().shift(1)
     # a series' first sound row has no change: what is carried over belongs to the one before
@@ -135,7 +135,7 @@ def prepare(
     frame = frame.with_columns(
         pl.when(seen == pl.col("series")).then(pl.col("x") - last).alias("d")
     ).drop("_start")
-    paid = in_force(dividends) if not dividends.is_empty() else dividends
+    paid = dividends.unique(day, keep="last", maintain_order=True)
     return Series(frame, known, paid, rulebook, block_days is None)
 
 

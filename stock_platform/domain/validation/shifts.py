@@ -164,7 +164,8 @@ def _named(segments: pl.DataFrame, series: Series) -> pl.DataFrame:
         & ((pl.col("wide") - common).abs() <= 3 * tight)
         & ((volume + common).abs() < pl.max_horizontal(pl.lit(0.5), 0.4 * common.abs()))
     )  # fmt: skip
-    return named.with_columns(kind.alias("kind"), shown.fill_null(value=False).alias("_shown")).with_columns(
+    told = named.with_columns(kind.alias("kind"), shown.fill_null(value=False).alias("_shown"))
+    return told.with_columns(
         pl.when(pl.col("kind") == "unit").then(unit)
         .when(pl.col("kind") == "split").then(pl.col("known"))
         .when(pl.col("kind") == "common").then(common)
@@ -179,7 +180,7 @@ def _near_splits(segments: pl.DataFrame, series: Series) -> pl.DataFrame:
     )
     if large.is_empty():
         return segments.with_columns(
-            pl.lit(None, pl.Float64).alias("known"), pl.lit(False).alias("anchored")  # noqa: FBT003
+            pl.lit(None, pl.Float64).alias("known"), pl.lit(False).alias("anchored")
         )
     days = (pl.col("first_session") - pl.col("ex_date")).dt.total_days()
     size = pl.col("ratio").log().abs()
@@ -225,14 +226,20 @@ def _spikes(named: pl.DataFrame, book: Rulebook) -> pl.DataFrame:
                                                               "high_first", "kind")}  # fmt: skip
     before = {c: pl.col(c).shift(1).over("win") for c in ("tail", "low_last", "high_last")}
     up = pl.col("d") > 0
-    apart = pl.when(up).then(
-        pl.col("lowest") > pl.max_horizontal(before["high_last"], following["high_first"])
-    ).otherwise(pl.col("highest") < pl.min_horizontal(before["low_last"], following["low_first"]))
+    apart = (
+        pl.when(up)
+        .then(pl.col("lowest") > pl.max_horizontal(before["high_last"], following["high_first"]))
+        .otherwise(
+            pl.col("highest") < pl.min_horizontal(before["low_last"], following["low_first"])
+        )
+    )
     back = (following["d"] * pl.col("d") < 0) & (
         (following["head"] - before["tail"]).abs()
         < 0.5 * pl.min_horizontal(pl.col("d").abs(), following["d"].abs())
     )
-    true_kinds = pl.col("kind").is_in(["unit", "split"]) | following["kind"].is_in(["unit", "split"])
+    true_kinds = pl.col("kind").is_in(["unit", "split"]) | following["kind"].is_in(
+        ["unit", "split"]
+    )
     spike = pl.col("inner") & pl.col("bounded") & back & apart & ~true_kinds.fill_null(value=False)
     marked = named.with_columns(spike.fill_null(value=False).alias("spike"),
         ((before["tail"] + following["head"]) / 2).alias("between"),
@@ -257,13 +264,19 @@ def _levels(named: pl.DataFrame, kinds: list[str], *, latest: bool) -> pl.DataFr
     """Segments off the right level: ``off`` (logarithm), and how sure that is."""
     mine = pl.col("kind").is_in(kinds).fill_null(value=False)
     step = pl.when(mine).then(pl.col("step")).otherwise(0.0)
-    placed = named.with_columns(
-        step.cum_sum().over("win").alias("exact"), mine.any().over("win").alias("_some")
-    ).filter("_some").with_columns(pl.col("exact").round(3).alias("level"))
+    placed = (
+        named.with_columns(
+            step.cum_sum().over("win").alias("exact"), mine.any().over("win").alias("_some")
+        )
+        .filter("_some")
+        .with_columns(pl.col("exact").round(3).alias("level"))
+    )
     if placed.is_empty():
-        return placed.with_columns(off=pl.lit(0.0), share=pl.lit(1.0), enclosed=pl.lit(False))  # noqa: FBT003
-    votes = pl.when(pl.col("traded").sum().over("win") > 0).then(pl.col("traded")).otherwise(
-        pl.col("n")
+        return placed.with_columns(off=pl.lit(0.0), share=pl.lit(1.0), enclosed=pl.lit(False))
+    votes = (
+        pl.when(pl.col("traded").sum().over("win") > 0)
+        .then(pl.col("traded"))
+        .otherwise(pl.col("n"))
     )
     placed = placed.with_columns(votes.alias("votes"))
     weights = (
@@ -284,9 +297,7 @@ def _levels(named: pl.DataFrame, kinds: list[str], *, latest: bool) -> pl.DataFr
     fits = pl.col("off").abs() < 1e-3
     return off.with_columns(
         (
-            fits.cum_sum().over("win").gt(0)
-            & fits.cum_sum(reverse=True).over("win").gt(0)
-            & ~fits
+            fits.cum_sum().over("win").gt(0) & fits.cum_sum(reverse=True).over("win").gt(0) & ~fits
         ).alias("enclosed")
     )
 
@@ -348,8 +359,11 @@ def _range_hits(
         .with_columns((-pl.col("off")).exp().alias("factor"))
     )  # fmt: skip
     factor = pl.col("factor").round_sig_figs(10)
-    say = pl.format("prices x {}" + (", volume x {}" if volume else ""),
-                    factor.round_sig_figs(6), *([(1 / factor).round_sig_figs(6)] if volume else []))
+    say = pl.format(
+        "prices x {}" + (", volume x {}" if volume else ""),
+        factor.round_sig_figs(6),
+        *([(1 / factor).round_sig_figs(6)] if volume else []),
+    )
     return hits(
         inside, rule, field="close", value=pl.col("close"), expected=pl.col("close") * factor,
         factor=factor, volume_factor=1 / factor if volume else 1.0,
@@ -360,7 +374,9 @@ def _range_hits(
 def _spike_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     size = pl.min_horizontal(pl.col("d").abs(), pl.col("back").abs())
     busy = pl.col("most_volume") > 5 * pl.col("usual_volume")
-    sure = pl.when(busy.fill_null(value=False)).then(0.4).when(size > _E(2)).then(0.9).otherwise(0.8)
+    sure = (
+        pl.when(busy.fill_null(value=False)).then(0.4).when(size > _E(2)).then(0.9).otherwise(0.8)
+    )
     spikes = named.filter("spike").with_columns(sure.alias("confidence"), pl.lit(0.0).alias("off"))
     inside = (
         rows.filter("own").select("win", "row", "close", "x", "asset_class")
@@ -387,8 +403,13 @@ def _fields(series: Series) -> pl.DataFrame:
         .with_columns(
             pl.col("x").shift(1).alias("_before"), pl.col("x").shift(-1).alias("_after"),
             *(pl.col(c).shift(k).alias(f"_{c}{k}") for c in ("high", "low") for k in (1, -1)),
-            (pl.col("series") == pl.col("series").shift(1)).alias("_p"),
-            (pl.col("series") == pl.col("series").shift(-1)).alias("_n"),
+            *(
+                (
+                    (pl.col("series") == pl.col("series").shift(k))
+                    & ((pl.col("block") - pl.col("block").shift(k)).abs() <= 1)
+                ).alias(name)
+                for k, name in ((1, "_p"), (-1, "_n"))
+            ),
         )
         .filter(pl.max_horizontal("open", "high", "low", "close")
                 > pl.min_horizontal("open", "high", "low", "close") * (1 + move))
@@ -397,9 +418,7 @@ def _fields(series: Series) -> pl.DataFrame:
     if wide.is_empty():
         return NO_HITS
     here = pl.col("x") - pl.col("mid").log()
-    near = pl.coalesce(
-        pl.when("_p").then(pl.col("_before")), pl.when("_n").then(pl.col("_after"))
-    )
+    near = pl.coalesce(pl.when("_p").then(pl.col("_before")), pl.when("_n").then(pl.col("_after")))
     torn = pl.max_horizontal("open", "high", "low", "close") > TORN * pl.min_horizontal(
         "open", "high", "low", "close"
     )

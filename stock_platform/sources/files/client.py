@@ -111,6 +111,11 @@ class FilesSource:
         """The canonical tickers that the files have, sorted."""
         return sorted(self.index())
 
+    def tables(self, path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Every symbol of one file as it is spelled there, with its rows."""
+        for spelling in self._spellings(path):
+            yield spelling or ticker_of(path), self._table(Holding(path, spelling))
+
     def close(self) -> None:
         """Let go of tables held in memory."""
         with self._lock:
