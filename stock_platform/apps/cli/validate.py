@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stock_platform.pipeline.inspecting import Inspection
 
 SHOWN = 40
+WIDTH = 26
+"""Of a repair's text, so that a table fits 100 columns; JSON has all of it."""
 
 
 def validate(
@@ -100,12 +102,11 @@ def _show(one: Inspection) -> None:
 
     if not one.found.is_empty():
         output.show_table(
-            ["rule", "severity", "from", "to", "bars", "value", "expected", "sure", "repair"],
+            ["rule", "from", "to", "bars", "sure", "repair"],
             [
                 [
-                    r["rule"], r["severity"], r["first_session"], r["last_session"], r["rows"],
-                    _short(r["value"]), _short(r["expected"]),
-                    f"{r['confidence']:.0%}", r["repair"],
+                    r["rule"], r["first_session"], r["last_session"], r["rows"],
+                    f"{r['severity']} {r['confidence']:.0%}", (r["repair"] or "")[:WIDTH],
                 ]
                 for r in one.found.head(SHOWN).iter_rows(named=True)
             ],
@@ -113,10 +114,6 @@ def _show(one: Inspection) -> None:
     count = output.plural(one.found.height, "finding")
     more = f", the first {SHOWN} shown" if one.found.height > SHOWN else ""
     output.note(f"{one.ticker}: {output.plural(one.rows, 'bar')}, {count}{more}")
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 def rules(

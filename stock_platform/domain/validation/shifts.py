@@ -54,8 +54,9 @@ def shifted(series: Series) -> pl.DataFrame:
     if segments.is_empty():
         return fields
     named = _spikes(_named(segments, series), series.rulebook)
-    return pl.concat([fields, _unit_hits(rows, named), _split_hits(rows, named),
-                      _spike_hits(rows, named)])  # fmt: skip
+    units = _unit_hits(rows, named, whole=series.whole)
+    splits = _split_hits(rows, named, whole=series.whole)
+    return pl.concat([fields, units, splits, _spike_hits(rows, named)])
 
 
 def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
@@ -212,7 +213,8 @@ def _nearest(jumps: pl.Series, ratios: tuple[float, ...]) -> npt.NDArray[np.floa
     size = jumps.fill_null(0.0).to_numpy()
     logs = np.log(np.asarray(ratios, dtype=np.float64))
     nearest: npt.NDArray[np.float64] = logs[np.abs(np.abs(size)[:, None] - logs).argmin(axis=1)]
-    return nearest * np.sign(size)
+    signed: npt.NDArray[np.float64] = nearest * np.sign(size)
+    return signed
 
 
 def _away(candidate: pl.Expr) -> pl.Expr:
@@ -302,13 +304,15 @@ def _levels(named: pl.DataFrame, kinds: list[str], *, latest: bool) -> pl.DataFr
     )
 
 
-def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
+def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
     placed = _levels(named, ["unit"], latest=False)
     if placed.is_empty():
         return NO_HITS
     # in a series that changes its unit once, or hardly trades, either side may be the wrong one
     turns = (pl.col("kind") == "unit").sum().over("win")
-    doubtful = ((turns == 1) & (pl.col("n").min().over("win") >= 2)) | (pl.col("share") < 0.75)
+    once = (turns == 1) & (pl.col("n").min().over("win") >= 2)
+    # the end of a window that is not the series' cuts a run off: it only looks like one turn
+    doubtful = (once | (pl.col("share") < 0.75)) if whole else pl.col("share") < 0.6
     other = pl.col("off").filter(pl.col("off").abs() > 1e-3).first().over("win")
     sure = (
         pl.when(pl.col("off").abs() < 1e-3).then(1 - pl.col("share"))
@@ -323,8 +327,15 @@ def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     return _range_hits(rows, wrong, "unit_error", volume=False)
 
 
-def _split_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
+def _split_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
     found = []
+    if not whole:
+        # past a window's end a jump away from its ex-date may be taken back: it needs both ends
+        far = (pl.col("kind") == "split") & ~pl.col("anchored").fill_null(value=False)
+        named = named.with_columns(
+            pl.when(far).then(pl.lit("common")).otherwise(pl.col("kind")).alias("kind"),
+            (pl.col("_shown") & ~far.any().over("win")).alias("_shown"),
+        )
     for kinds, latest in ((["split"], True), (["common"], False)):
         placed = _levels(named, kinds, latest=latest)
         if placed.is_empty():
