@@ -229,7 +229,7 @@ def clean_histories(shared: Path) -> Iterator[tuple[str, pl.DataFrame, dict[str,
                 table = pl.read_csv(path, infer_schema_length=None)
                 if not {"Open", "High", "Low", "Close", "Volume"} <= set(table.columns):
                     continue
-                if table["Close"].min() <= 0 or table.height < 1000:
+                if (table["Close"] <= 0).any() or table.height < 1000:
                     continue
                 day = table.columns[0]
                 names = (*faults.PRICES, "volume")
