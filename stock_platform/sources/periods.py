@@ -45,4 +45,13 @@ def period_over(
         closes = min(closes, hours[1])  # early on the eve of a holiday
     if market_time is None or market_time >= closes - LAST_TRADE:
         return True
+    return settled(closes, now)
+
+
+def settled(closes: datetime, now: datetime) -> bool:
+    """Whether an answer of ``now`` has the final bar of a period, however it is stamped.
+
+    For hours after the close volumes are corrected; much later it is no answer of the period's
+    own evening, but a recording of one that may have been made a second after the close.
+    """
     return closes + SETTLES_WITHIN <= now <= closes + PRESENT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,12 @@ wsu-de-null-bar          WSU.DE        3    2023-08-04 2023-08-08 07:00 33.20000
 
 
 def read(
-    folder: Path, name: str, symbol: str, status: int = 200, interval: Interval = Interval.DAY
+    folder: Path,
+    name: str,
+    symbol: str,
+    status: int = 200,
+    interval: Interval = Interval.DAY,
+    now: datetime = NOW,
 ) -> Chart:
     ticker = parse_symbol(symbol)
     return parse_chart(
@@ -56,7 +61,7 @@ def read(
         symbol=ticker.ticker,
         interval=interval,
         calendar=default_calendar(ticker),
-        now=NOW,
+        now=now,
     )
 
 
@@ -83,6 +88,17 @@ def test_live_last_bars_are_left_out(shared_fixtures: Path) -> None:
     for name, symbol in (("aapl-1d-2025", "AAPL"), ("gs2c-de-1d", "GS2C.DE")):
         chart = read(shared_fixtures, f"{name}.json", symbol)
         assert chart.unfinished == {date(2025, 10, 29)}
+
+
+@pytest.mark.parametrize(("hours", "final"), [(0.1, False), (3.9, False), (4.1, True), (60, True)])
+def test_the_last_bar_is_final_some_hours_after_the_close(
+    shared_fixtures: Path, hours: float, final: bool
+) -> None:
+    """Though it is stamped with the market's time until the next day: its volume is corrected."""
+    now = datetime(2025, 10, 29, 20, tzinfo=UTC) + timedelta(hours=hours)
+    chart = read(shared_fixtures, "aapl-1d-2025.json", "AAPL", now=now)
+    assert chart.unfinished == (set() if final else {date(2025, 10, 29)})
+    assert chart.bars["session"].max() == date(2025, 10, 29 if final else 28)
 
 
 def test_a_null_close_is_no_bar(shared_fixtures: Path) -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stock_platform.domain.errors import Malformed
 from stock_platform.sources.payload import instant, number, openings, trading_hours
-from stock_platform.sources.periods import period_over
+from stock_platform.sources.periods import period_over, settled
 from stock_platform.sources.yahoo.config import NAME
 
 OVER_FOR_SURE = timedelta(days=3)
@@ -79,6 +79,8 @@ class Place:
         if not self.over(session):
             return True
         if self.market_time is None or session != self.session(self.market_time):
+            return False
+        if self.closes is not None and settled(self.closes, self.now):
             return False
         return self.time_of_day(at) not in usual and not self.opening(at)
 

@@ -14,7 +14,7 @@ from stock_platform.domain.bars import Interval
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.errors import InputError, Malformed
 from stock_platform.sources.payload import instant, number, trading_hours
-from stock_platform.sources.periods import period_over
+from stock_platform.sources.periods import period_over, settled
 from stock_platform.sources.yfinance_library.config import NAME
 
 LAST_MINUTE = (23, 59)
@@ -90,7 +90,11 @@ class Place:
         """
         if at != last or at != self.market_time:
             return False
-        return interval.intraday or not self._opening(at)
+        if interval.intraday:
+            return True
+        if self.closes is not None and settled(self.closes, self.now):
+            return False
+        return not self._opening(at)
 
     def _opening(self, at: datetime) -> bool:
         local = at.astimezone(self.zone)
