@@ -44,6 +44,7 @@ def test_asset_keys(defs: dg.Definitions) -> None:
         "market/corporate_actions",
         "catalog",
         "series",
+        "portfolio/performance",
     }
 
 
@@ -51,7 +52,8 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     """Their names are what people and the command line know."""
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
-        "watchlist_job", "market_job", "catalog_job", "resume_job", "prune_events",
+        "watchlist_job", "market_job", "catalog_job", "resume_job", "backfill_job",
+        "performance_job", "prune_events",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
         "catalog_weekly",
@@ -59,7 +61,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_actions_daily", "market_actions_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
-        "portfolio_events", "resume_waiting", "watchlist_partitions",
+        "performance_after_prices", "portfolio_events", "resume_waiting", "watchlist_partitions",
     }  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:
         for spec in definition.specs:
             assert len(spec.description or "") > 80, spec.key
             assert spec.owners
-            assert spec.group_name in ("watchlist", "market", "catalog", "series")
+            assert spec.group_name in ("watchlist", "market", "catalog", "series", "portfolio")
             assert spec.kinds
             assert spec.code_version
             if spec.key.path[0] != "catalog":

@@ -18,6 +18,11 @@ from stock_platform.orchestration.assets.actions import (
     actions_schedule,
 )
 from stock_platform.orchestration.assets.catalog import CATALOG, catalog
+from stock_platform.orchestration.assets.portfolio import (
+    performance_asset,
+    performance_job,
+    performance_sensor,
+)
 from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
 from stock_platform.orchestration.backfills import backfill_job, portfolio_sensor
@@ -53,6 +58,8 @@ def build_definitions(
     watchlist, market = scopes["watchlist"], scopes["market"]
     zone = get_calendar(settings.calendar).zone
     ours = platform or platform_resource()
+    follow, fill = scope_job(watchlist), backfill_job(watchlist)
+    measure = performance_job()
     return Definitions(
         assets=[
             *scope_assets(watchlist),
@@ -61,16 +68,18 @@ def build_definitions(
             actions_asset("market"),
             catalog,
             series,
+            performance_asset(settings),
         ],
         asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
         jobs=[
-            scope_job(watchlist),
+            follow,
             scope_job(market),
             actions_job("watchlist"),
             actions_job("market"),
             catalog_job(),
             resume_job(),
-            backfill_job(watchlist),
+            fill,
+            measure,
             series_job,
             prune_job(),
         ],
@@ -83,7 +92,12 @@ def build_definitions(
             prune_schedule(settings),
             weekly_catalog(),
         ],
-        sensors=[resume_sensor(), watchlist_sensor(), portfolio_sensor()],
+        sensors=[
+            resume_sensor(),
+            watchlist_sensor(),
+            portfolio_sensor(),
+            performance_sensor(measure, [follow, fill]),
+        ],
         resources=resources(ours),
         executor=in_process_executor,
     )

@@ -84,6 +84,14 @@ a row of its own, so that history can be read as it was known on any day (view
 `STOCK_PLATFORM_SERIES`; one that fails does not stop the others.
 
 Tables `stocks.series`, `stocks.series_values`. Needs a source of series (`FRED_API_KEY`).""",
+    "performance": """\
+Every portfolio day by day, in `STOCK_PLATFORM_PORTFOLIO_CURRENCY`: market value, cost, what went
+in and out, dividends, realised gains, and the time-weighted return since the first purchase.
+Splits are applied to quantities, foreign money goes by the day's rate. An account is rebuilt
+whole, and only where a transaction, price or action of it changed.
+
+Table `stocks.portfolio_performance`. Follows from `stocks.portfolio_transactions`, which
+`stock-platform portfolio`, the API and other systems' INSERTs fill.""",
 }
 
 
