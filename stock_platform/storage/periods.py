@@ -139,20 +139,14 @@ _REBASED = sql.SQL(
     from r left join f on f.asset_id = r.asset_id and f.session = r.session"""
 )
 
-# The first open and the last close come by joining back, which is quicker than sorting.
+# The first open and the last close come from one sort: joining back to the days, of which the
+# planner expects few, it can join them with each other first, all days of an asset with all.
 _AGGREGATE = sql.SQL(
-    """with d as materialized ({bars}),
-    a as (
-        select asset_id, period, max(high) as high, min(low) as low, sum(volume) as volume,
-               count(*) as sessions, min(session) as first_session, max(session) as last_session
-        from d group by asset_id, period
-    )
-    insert into staged
-    select a.asset_id, a.period, f.open, a.high, a.low, l.close, a.volume,
-           a.sessions, a.first_session, a.last_session
-    from a
-    join d f on f.asset_id = a.asset_id and f.session = a.first_session
-    join d l on l.asset_id = a.asset_id and l.session = a.last_session"""
+    """insert into staged
+    select asset_id, period, (array_agg(open order by session))[1], max(high), min(low),
+           (array_agg(close order by session))[count(*)], sum(volume),
+           count(*), min(session), max(session)
+    from ({bars}) d group by asset_id, period"""
 )
 
 
