@@ -265,7 +265,7 @@ def _show(made: Forecast, facts: dict[str, Any]) -> None:
 TIMELINE_STEPS = 12
 """Rows of a timeline."""
 
-BAR_WIDTH = 40
+BAR_WIDTH = 20
 
 
 def steps(platform: Platform, made: Plan) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ from dagster import (
 from pydantic import Field
 
 from stock_platform.orchestration.assets.texts import describe
-from stock_platform.orchestration.cells import backfill_cells, cells_of, keys_of
+from stock_platform.orchestration.cells import cells_of, keys_of
+from stock_platform.orchestration.demand import wider_demand
 from stock_platform.orchestration.failures import clear_failures
 from stock_platform.orchestration.handles import (
     DERIVED,
@@ -86,7 +87,7 @@ def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsD
         with clear_failures():
             current = platform.get()
             grid = cells_of(current, scope.name, keys_of(context))
-            wider = backfill_cells(current, scope.name, context, raw_key)
+            wider = wider_demand(current, scope, context, raw_key)
             missing = current.missing(grid, retry_failed=config.retry_failed).trimmed()
             stream = current.fetch(
                 grid,

@@ -89,6 +89,7 @@ def problems(draw: st.DrawFn) -> Problem:
             draw(LIMITS),
             preference=draw(st.integers(0, 3)),
             concurrency=draw(st.integers(1, 3)),
+            standby=draw(st.integers(0, 3)) == 0,
         )
         for n in range(draw(st.integers(0, 3)))
     )
@@ -97,26 +98,35 @@ def problems(draw: st.DrawFn) -> Problem:
     return CellGrid(ids, days, mask), assets, sources
 
 
-def reachable(asset: PlanAsset, when: date, sources: Sequence[Capabilities]) -> bool:
-    """Whether some single call gets the cell, worked out the plain way."""
+def gets(source: Capabilities, asset: PlanAsset, when: date) -> bool:
+    """Whether some single call of the source reaches the session, worked out the plain way."""
+    for endpoint in source.endpoints:
+        if asset.asset_class not in endpoint.asset_classes:
+            continue
+        age = (TODAY - when).days
+        if endpoint.depth_days is not None and age > endpoint.depth_days:
+            continue
+        if endpoint.to_now and endpoint.max_sessions is not None:
+            if asset.calendar == "24/7":
+                span = age + 1
+            else:
+                span = int(np.busday_count(when, TODAY + timedelta(days=1)))
+            if span > endpoint.max_sessions:
+                continue
+        return True
+    return False
+
+
+def reachable(asset: PlanAsset, when: date, oldest: date, sources: Sequence[Capabilities]) -> bool:
+    """Whether the cell can be had. A standby source is in play for an asset whose ``oldest``
+    needed session no other reaches.
+    """
     if when > TODAY or (asset.listed_on is not None and when < asset.listed_on):
         return False
-    for source in sources:
-        for endpoint in source.endpoints:
-            if asset.asset_class not in endpoint.asset_classes:
-                continue
-            age = (TODAY - when).days
-            if endpoint.depth_days is not None and age > endpoint.depth_days:
-                continue
-            if endpoint.to_now and endpoint.max_sessions is not None:
-                if asset.calendar == "24/7":
-                    span = age + 1
-                else:
-                    span = int(np.busday_count(when, TODAY + timedelta(days=1)))
-                if span > endpoint.max_sessions:
-                    continue
-            return True
-    return False
+    main = [s for s in sources if not s.standby]
+    if any(gets(source, asset, oldest) for source in main):
+        return any(gets(source, asset, when) for source in main)
+    return any(gets(source, asset, when) for source in sources)
 
 
 @settings(max_examples=300, deadline=None)
@@ -127,8 +137,9 @@ def test_every_reachable_cell_is_in_one_tile_that_gets_it(problem: Problem) -> N
     made = plan(needed, assets, sources, today=TODAY)
     total = assigned(made)
     for r, asset_id in enumerate(needed.assets.tolist()):
+        wanted = needed.sessions[needed.mask[r]].tolist()
         for c, day in enumerate(needed.sessions.tolist()):
-            can = bool(needed.mask[r, c]) and reachable(assets[asset_id], day, sources)
+            can = day in wanted and reachable(assets[asset_id], day, wanted[0], sources)
             assert total[r, c] == int(can)
     lost = sum((part.cells.onto(made.needed).astype(int) for part in made.uncovered), 0 * total)
     assert ((total + lost) == needed.mask).all()
