@@ -152,6 +152,10 @@ def test_every_reachable_cell_is_in_one_tile_that_gets_it(problem: Problem) -> N
         assert cells.sessions[-1].item() <= tile.end
         for asset_id in cells.assets.tolist():
             assert assets[asset_id].asset_class in endpoint.asset_classes
+            if by_name[tile.source].standby:
+                mask = needed.mask[needed.assets.tolist().index(asset_id)]
+                oldest = needed.sessions[mask][0].item()
+                assert not any(gets(s, assets[asset_id], oldest) for s in sources if not s.standby)
         if endpoint.depth_days is not None:
             assert (TODAY - tile.start).days <= endpoint.depth_days
         if endpoint.shape is TileShape.COLUMN:
