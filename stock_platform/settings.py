@@ -110,6 +110,25 @@ class Settings(BaseSettings):
     portfolio_currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
     portfolio_grace_days: int = Field(default=30, ge=0, le=3650)
 
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    api_workers: int = Field(default=2, ge=1, le=64)
+    api_rate: float = Field(default=300.0, gt=0)
+    api_concurrency: int = Field(default=64, ge=1, le=10_000)
+    api_max_body_kb: int = Field(default=2048, ge=1)
+    api_timeout_seconds: float = Field(default=20.0, gt=0)
+    api_cache_mb: int = Field(default=64, ge=0)
+
+    alert_webhook_url: SecretStr | None = None
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = ()
+    alert_email_from: str = "stock-platform@localhost"
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    alert_repeat_hours: float = Field(default=24.0, gt=0)
+
     webserver_host: str = "127.0.0.1"
     webserver_port: int = Field(default=3000, ge=0, le=65535)
 
@@ -132,7 +151,7 @@ class Settings(BaseSettings):
             _VendorVariables(settings_cls, file),
         )
 
-    @field_validator("sources", "series", mode="before")
+    @field_validator("sources", "series", "alert_email_to", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return (

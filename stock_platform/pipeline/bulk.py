@@ -160,6 +160,15 @@ class BulkReads(ABC):
         """
         return self._resolve(list(tickers))
 
+    def span(self, ticker: str, interval: str = "1d") -> tuple[date, date] | None:
+        """The first and last session of a ticker's stored bars; None: it has none.
+
+        Raises:
+            InputError: an unknown ticker, or an interval that is none.
+        """
+        found = list(self._resolve([ticker]).values())
+        return readers.session_span(self._db, found, Interval.parse(interval))
+
     @abstractmethod
     def _resolve(self, tickers: list[str]) -> dict[str, int]:
         """Asset ids by canonical ticker. Raises InputError."""

@@ -47,12 +47,21 @@ def read_statement(path: Path, user: str) -> list[tuple[int, Order]]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError("file", str(path), f"give a readable CSV file ({why})") from None
+    return read_statement_text(text, str(path), user)
+
+
+def read_statement_text(text: str, name: str, user: str) -> list[tuple[int, Order]]:
+    """``read_statement`` of a file's text; ``name`` is what errors call it.
+
+    Raises:
+        InputError: it has no header, or lacks a column.
+    """
     lines = text.splitlines()
     head = lines[0] if lines else ""
     rows = list(csv.reader(lines, delimiter=";" if head.count(";") > head.count(",") else ","))
     if not rows:
-        raise InputError("file", str(path), "give a CSV file with a header and rows")
-    places = _places(path, rows[0])
+        raise InputError("file", name, "give a CSV file with a header and rows")
+    places = _places(name, rows[0])
     return [
         (number, _order(row, places, user))
         for number, row in enumerate(rows[1:], start=2)
@@ -60,7 +69,7 @@ def read_statement(path: Path, user: str) -> list[tuple[int, Order]]:
     ]
 
 
-def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
+def _places(name_of_file: str, header: Sequence[str]) -> dict[str, int]:
     given = {name.strip().lower().replace(" ", "_"): at for at, name in enumerate(header)}
     places = {}
     for name, spellings in COLUMNS.items():
@@ -70,7 +79,7 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
         elif name in _NEEDED:
             raise InputError(
                 "file",
-                str(path),
+                name_of_file,
                 f"give it a column {' or '.join(spellings)}; it has {', '.join(given) or 'none'}",
             )
     return places
