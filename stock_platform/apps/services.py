@@ -110,11 +110,28 @@ def dagster_services(
                 environment,
             )
         )
-        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
-        shown = f"[{reached}]" if ":" in reached else reached
-        url = f"http://{shown}:{port}"
+        url = address(host, port)
         supervisor.wait_until(lambda: answers(f"{url}/server_info"), "the Dagster UI")
         try:
             yield url
         finally:
             supervisor.stop()
+
+
+def start_api(supervisor: Supervisor, host: str, port: int) -> str:
+    """Start the HTTP API; its address, once it answers.
+
+    Raises:
+        StockPlatformError: it ended, or does not answer.
+    """
+    command = [sys.executable, "-m", "stock_platform", "api", "serve"]
+    supervisor.start(Service("api", [*command, "--host", host, "--port", str(port)]))
+    url = address(host, port)
+    supervisor.wait_until(lambda: answers(f"{url}/health"), "the HTTP API")
+    return url
+
+
+def address(host: str, port: int) -> str:
+    """Where to reach from this machine what listens on ``host``."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

@@ -11,6 +11,7 @@ import typer
 
 from stock_platform.apps.cli import (
     actions,
+    api,
     backfill,
     backups,
     catalog,
@@ -76,6 +77,7 @@ def _options(
 
 app.command("demo", rich_help_panel=_RUN)(demo.demo)
 app.command("up", rich_help_panel=_RUN)(up.up)
+app.add_typer(api.app, name="api", rich_help_panel=_RUN)
 app.command("backfill", rich_help_panel=_RUN)(backfill.backfill)
 app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)

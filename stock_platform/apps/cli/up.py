@@ -1,4 +1,4 @@
-"""``stock-platform up``: the database, the Dagster UI and the daemon, until Ctrl-C.
+"""``stock-platform up``: the database, the Dagster UI, the daemon and the HTTP API, until Ctrl-C.
 
 Belongs here: options, and what is printed. Does not: services (apps/services.py).
 """
@@ -29,8 +29,8 @@ def up(
     *,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the UI in a browser.")] = False,
 ) -> None:
-    """Start everything: database, Dagster UI, daemon. One Ctrl-C stops it all."""
-    from stock_platform.apps.services import dagster_services
+    """Start everything: database, Dagster UI, daemon, HTTP API. One Ctrl-C stops it all."""
+    from stock_platform.apps.services import dagster_services, start_api
     from stock_platform.apps.supervise import Supervisor, free_port, only_one
     from stock_platform.settings import load_settings
 
@@ -43,6 +43,10 @@ def up(
             typer.echo("starting Dagster ...")
             with dagster_services(supervisor, settings, chosen, address) as url:
                 tell(url)
+                if settings.api_port:
+                    where = settings.api_host
+                    served = start_api(supervisor, where, free_port(where, settings.api_port))
+                    typer.echo(f"HTTP API: {served}/docs")
                 typer.echo(f"Dagster UI: {url}  (logs: {supervisor.log_dir}; Ctrl-C stops all)")
                 if open_browser:
                     show_in_browser(url)
