@@ -141,7 +141,7 @@ def _sources(sources: list[dict[str, Any]]) -> Iterator[Metric]:
             rate.add_metric([name], entry["success_rate"])
         blocked.add_metric([name], entry["quota"]["blocked_seconds"])
         for limit in entry["quota"]["limits"]:
-            left.add_metric([name, f"{limit['seconds']:g}"], limit["left"])
+            left.add_metric([name, f"{limit['seconds']:.15g}"], limit["left"])
     yield from (up, rate, blocked, left)
 
 
