@@ -58,6 +58,7 @@ DAY_SECONDS = 86_400.0
 _NAMESPACE = 0x57_10  # first key of pg_advisory_xact_lock(int, int)
 _LONGEST_BLOCK = 31 * DAY_SECONDS
 _KEEP_SECONDS = 2 * DAY_SECONDS  # beyond the longest window, a vendor's calendar day included
+_FLYING = -2  # marks the row of a call in flight
 _PRUNE_EVERY = 50  # grants of one process
 _HURRY = timedelta(microseconds=1)
 
@@ -113,16 +114,17 @@ class PostgresQuota:
                 if self._now is not None:
                     now = self._now()
                 deadline = deadline or now + timedelta(seconds=max_wait)
-                soonest, latest = self._wait(connection, source, limits, now)
-                if latest > soonest and self._bury(connection, source, now):
-                    soonest, latest = self._wait(connection, source, limits, now)
+                soonest, latest, flying = self._wait(connection, source, limits, now)
+                # A dead call may stand behind the one that is waited for, and hold the next.
+                if latest > 0 and flying and self._bury(connection, source, now):
+                    soonest, latest, flying = self._wait(connection, source, limits, now)
                 if latest <= 0:
                     call = self._take(connection, source, limits, now, holder)
                     return PostgresGrant(self, call)
             if now + timedelta(seconds=min(soonest, _LONGEST_BLOCK)) > deadline:
                 raise RateLimited(source, f"out of quota for {soonest:.0f} s", soonest)
             nap = min(latest, max(soonest, POLL_SECONDS))
-            self._sleep(min(nap, LOOK_SECONDS) if latest > soonest else nap)
+            self._sleep(min(nap, LOOK_SECONDS) if flying else nap)
 
     def block(self, source: str, seconds: float) -> None:
         """Give no grants for ``seconds`` from now on (Retry-After); a longer block stays."""
@@ -206,10 +208,13 @@ class PostgresQuota:
 
     def _wait(
         self, connection: Connection, source: str, limits: Sequence[Limit], now: datetime
-    ) -> tuple[float, float]:
-        """Seconds until a call fits: at the soonest, and if calls in flight take their longest."""
+    ) -> tuple[float, float, bool]:
+        """Seconds until a call fits: at the soonest, and if calls in flight take their longest.
+
+        And whether any call is in flight.
+        """
         if any(limit.calls <= 0 for limit in limits):
-            return math.inf, math.inf
+            return math.inf, math.inf, False
         parts = [
             sql.SQL(
                 "(select {} as limited, at, in_flight from stocks.quota_calls "
@@ -226,8 +231,16 @@ class PostgresQuota:
             "(select -1, blocked_until, false from stocks.source_quota "
             "where source = {} and blocked_until is not null)"
         ).format(sql.Literal(source))
-        soonest = latest = 0.0
-        for n, at, in_flight in run(connection, sql.SQL(" union all ").join([*parts, block])):
+        flights = sql.SQL(
+            "(select {}, at, true from stocks.quota_calls "
+            "where source = {} and at > {} and in_flight limit 1)"
+        ).format(sql.Literal(_FLYING), sql.Literal(source), sql.Literal(now))
+        soonest, latest, flying = 0.0, 0.0, False
+        query = sql.SQL(" union all ").join([*parts, block, flights])
+        for n, at, in_flight in run(connection, query):
+            if n == _FLYING:
+                flying = True
+                continue
             if n < 0:
                 early = late = max(0.0, (at - now).total_seconds())
             else:
@@ -235,7 +248,7 @@ class PostgresQuota:
                 early = _until_free(limits[n], answered, now)
                 late = _until_free(limits[n], at, now)
             soonest, latest = max(soonest, early), max(latest, late)
-        return soonest, latest
+        return soonest, latest, flying
 
     def _bury(self, connection: Connection, source: str, now: datetime) -> bool:
         """Let calls in flight of dead processes end; whether there were any."""

@@ -255,6 +255,24 @@ def test_a_killed_holder_leaks_nothing(database: Database, database_url: str) ->
     assert GRACE_SECONDS <= took < HOLD_SECONDS / 4, "its last request may still be under way"
 
 
+def test_the_dead_are_noticed_behind_answered_calls(database: Database) -> None:
+    """A dead call is freed at once, though it is an answered one that a waiter waits for."""
+    at = Time()
+    quota = quota_of(database, at)
+    limits = [Limit(2, 60.0)]
+    quota.acquire("v", limits, 0).done()
+    with database.connect() as connection:  # of a process that nobody has heard of since
+        connection.execute(
+            "insert into stocks.quota_calls (source, at, holder) values ('v', %s, 1)",
+            [at.at + timedelta(seconds=HOLD_SECONDS)],
+        )
+    began = at.at
+    quota.acquire("v", limits, 100).done()
+    assert at.at - began == timedelta(seconds=60)
+    quota.acquire("v", limits, 100).done()
+    assert at.at - began == timedelta(seconds=60 + GRACE_SECONDS)
+
+
 def test_the_living_keep_their_calls_in_flight(database: Database, database_url: str) -> None:
     """Nobody takes a slot from a process that lives, nor from one whose connection was cut."""
     limits = [Limit(1, 0.1)]
