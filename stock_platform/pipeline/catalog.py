@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import polars as pl
+
 from stock_platform.domain.bars import Interval
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Endpoint, Tile, TileShape
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.errors import InputError, NoData
 from stock_platform.pipeline.answers import Moment, batch_of
-from stock_platform.pipeline.directories import Directories, DirectoryReport
+from stock_platform.pipeline.directories import Directories, DirectoryReport, curated_list
 from stock_platform.pipeline.fetching import first_unpublished
 from stock_platform.pipeline.market import Market
 from stock_platform.pipeline.router import Router
@@ -126,7 +128,9 @@ def refresh_catalog(
     last = exchange.last_completed(now)
     before = assets.universe(market.db, scope="market", calendar=market.calendar)
     if not only_tracked(market):
-        today = CellGrid.rectangle(before["asset_id"], [last])
+        curated = [row.ticker for row in curated_list()]  # indices are in no answer
+        listed = before.filter(~pl.col("ticker").is_in(curated))
+        today = CellGrid.rectangle(listed["asset_id"], [last])
         if not market.missing(today):
             return CatalogReport(before.height, 0, 0, Counter(), str(last))
     name = source.capabilities.source

@@ -11,6 +11,7 @@ from dagster._core.execution.backfill import PartitionBackfill
 from dagster_shared.utils.warnings import disable_dagster_warnings
 
 from stock_platform.domain.errors import Unavailable
+from stock_platform.pipeline.directories import curated_list
 from stock_platform.settings import Settings
 from stock_platform.storage import readers
 from stock_platform_tests.orchestration.worlds import (
@@ -191,11 +192,13 @@ def test_sessions_that_are_not_over_are_left_out(
 
 
 def test_the_catalog(world: World, instance: dg.DagsterInstance) -> None:
-    """One call learns the market; again none is needed."""
+    """One call learns the market, beside the curated list; again none is needed."""
     job = world.definitions.resolve_job_def("catalog_job")
     first = job.execute_in_process(instance=instance)
     [event] = first.get_asset_materialization_events()
-    assert value(event.step_materialization_data.materialization, "assets_added") == 3
+    assert value(event.step_materialization_data.materialization, "assets_added") == 3 + len(
+        list(curated_list())
+    )
     second = job.execute_in_process(instance=instance)
     [event] = second.get_asset_materialization_events()
     assert value(event.step_materialization_data.materialization, "calls_made") == 0
