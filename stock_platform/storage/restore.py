@@ -295,7 +295,7 @@ def _create(url: str, name: str, timescale: str | None) -> None:
     if timescale is not None:
         version = sql.Literal(timescale).as_string()
         try:
-            _run(with_database(url, name), f"create extension timescaledb with version = {version}")
+            _run(with_database(url, name), f"create extension timescaledb with version {version}")
         except DatabaseError:
             _drop(url, name)
             raise
