@@ -20,9 +20,10 @@ demo: .venv/installed  ## Fill a market offline, show what happened, serve the D
 	@$(PY) -m stock_platform demo $(ARGS)
 
 test: .venv/installed  ## Run the tests (ARGS="-k planner" for some of them)
-	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not thorough" $(ARGS)
 
-test-slow: .venv/installed  ## Run the tests of crashes and races with 50 seeds (minutes)
+test-slow: .venv/installed  ## Run what takes minutes: long hammering, 50 seeds of crashes
+	@$(PY) -m pytest -n 2 -m thorough $(ARGS)
 	@STOCK_PLATFORM_TEST_SEEDS=50 $(PY) -m pytest -n 2 stock_platform_tests/storage/test_crash.py $(ARGS)
 
 lint: .venv/installed  ## Run ruff, mypy (strict) and import-linter

@@ -308,13 +308,12 @@ class Call:
             took = time.monotonic() - started
             self.seconds += took
         self.http_status = response.status
+        pause = retry_after(response.headers, http.options.wall())
         said = readings(response.headers, http.options.wall(), http.meter)
-        if said:
+        if said and pause is None:  # Retry-After takes precedence (RFC 9110, the drafts' section 5)
             http.quota.heed(http.account, limits, said, took)
-        if response.status >= SERVER_ERROR:
-            pause = retry_after(response.headers, http.options.wall())
-            if pause:
-                http.hold(pause)
+        if pause and response.status >= SERVER_ERROR:
+            http.hold(pause)
         return response
 
 

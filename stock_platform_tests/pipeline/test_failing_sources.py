@@ -83,8 +83,23 @@ def scene(url: str, home: Path, **config: Any) -> Iterator[Scene]:
             yield Scene(server, platform)
 
 
-@pytest.mark.parametrize("vendor", SOURCES)
-@pytest.mark.parametrize("failure", list(FAILURES))
+OFTEN = {
+    ("polygon", "429 storm with Retry-After"),
+    ("yahoo", "outage"),
+    ("yahoo", "broken at a tenth"),
+    ("polygon", "wrong data at 1 %"),
+}
+"""Tried in every run of the tests; the others by ``make test-slow``."""
+
+
+@pytest.mark.parametrize(
+    ("vendor", "failure"),
+    [
+        pytest.param(v, f, marks=() if (v, f) in OFTEN else pytest.mark.thorough)
+        for v in SOURCES
+        for f in FAILURES
+    ],
+)
 def test_one_pass_fills_what_any_healthy_source_has(
     database_url: str, tmp_path: Path, vendor: str, failure: str
 ) -> None:

@@ -69,7 +69,7 @@ def allowance(vendor: str, rate: float, seconds: float) -> int:
 
 
 @pytest.mark.parametrize(
-    ("rate", "windows"), [(3.0, 1.8), pytest.param(1.0, 5.5, marks=pytest.mark.slow)]
+    ("rate", "windows"), [(3.0, 1.8), pytest.param(1.0, 5.5, marks=pytest.mark.thorough)]
 )
 def test_eight_processes_at_four_vendors(
     database: Database, database_url: str, rate: float, windows: float
