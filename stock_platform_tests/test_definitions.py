@@ -61,7 +61,8 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_actions_daily", "market_actions_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
-        "performance_after_prices", "portfolio_events", "resume_waiting", "watchlist_partitions",
+        "alert_run_failures", "alerts", "performance_after_prices", "portfolio_events",
+        "resume_waiting", "watchlist_partitions",
     }  # fmt: skip
 
 

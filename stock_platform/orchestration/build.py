@@ -12,6 +12,7 @@ from typing import Any
 from dagster import Definitions, in_process_executor
 
 from stock_platform.domain.calendar import get_calendar
+from stock_platform.orchestration.alerting import alert_sensor, failure_sensor
 from stock_platform.orchestration.assets.actions import (
     actions_asset,
     actions_job,
@@ -96,6 +97,8 @@ def build_definitions(
             resume_sensor(),
             watchlist_sensor(),
             portfolio_sensor(),
+            alert_sensor(),
+            failure_sensor(),
             performance_sensor(measure, [follow, fill]),
         ],
         resources=resources(ours),

@@ -6,14 +6,13 @@ are called for Prometheus (apps/api/metrics.py), what is too much (pipeline/aler
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from psycopg import sql
 
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import Connection, ints, one, run
+from stock_platform.storage.frames import Connection, one, run
 
 SETTLES = 600
 """Seconds that an event of a portfolio may wait to be acted on, at the most."""
@@ -100,16 +99,16 @@ def queue(db: Database) -> QueueState:
         return _queue(connection)
 
 
-def last_sessions(db: Database, asset_ids: Sequence[int]) -> dict[int, date | None]:
-    """The last session of each asset that has a validated daily price."""
+def last_sessions(db: Database, tracked_before: datetime) -> dict[int, date | None]:
+    """The last session with a validated daily price, of each asset tracked since before then."""
     with db.connect() as connection:
         rows = run(
             connection,
             sql.SQL(
-                "select i.id, (select p.session from stocks.validated_prices p "
-                "where p.asset_id = i.id and p.interval = '1d' order by p.ts desc limit 1) "
-                "from unnest({}) as i(id)"
-            ).format(ints(list(asset_ids))),
+                "select i.asset_id, (select p.session from stocks.validated_prices p "
+                "where p.asset_id = i.asset_id and p.interval = '1d' order by p.ts desc limit 1) "
+                "from stocks.tracked_assets i where i.tracked_since <= {}"
+            ).format(sql.Literal(tracked_before)),
         ).fetchall()
     return {int(asset): session for asset, session in rows}
 

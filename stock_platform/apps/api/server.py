@@ -6,7 +6,7 @@ Belongs here: assembly, the documentation's page, processes. Does not: answers.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -91,8 +91,10 @@ def make() -> FastAPI:
     return build(settings, os.environ.get(_HOST) or settings.api_host)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM.
+def serve(
+    settings: Settings, host: str, port: int, ready: Callable[[], object] = lambda: None
+) -> None:
+    """Serve until SIGINT or SIGTERM; ``ready`` is called once nothing stands against it.
 
     Raises:
         InputError: the host is not this machine's own, and there is no token.
@@ -104,6 +106,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
     with Platform.from_settings(settings) as platform:  # migrates
         check_host(host, any_token=any_in_force(platform.db))
+    ready()
     os.environ[_HOST] = host
     configure()
     uvicorn.run(

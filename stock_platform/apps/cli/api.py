@@ -46,8 +46,8 @@ def serve(
     settings = load_settings()
     where = host or settings.api_host
     chosen = free_port(where, settings.api_port if port is None else port, exactly=bool(port))
-    typer.echo(f"HTTP API: {address(where, chosen)}/docs  (Ctrl-C stops)")
-    run(settings, where, chosen)
+    told = f"HTTP API: {address(where, chosen)}/docs  (Ctrl-C stops)"
+    run(settings, where, chosen, lambda: typer.echo(told))
 
 
 @tokens.command("create")

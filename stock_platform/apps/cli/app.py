@@ -11,6 +11,7 @@ import typer
 
 from stock_platform.apps.cli import (
     actions,
+    alerts,
     api,
     backfill,
     backups,
@@ -91,6 +92,7 @@ app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
 app.command("validate", rich_help_panel=_SEE)(validate.validate)
 app.command("rules", rich_help_panel=_SEE)(validate.rules)
 app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_SEE)
 app.command("usage", rich_help_panel=_SEE)(usage.usage)
 app.command("market", rich_help_panel=_SEE)(market.market)
 app.command("fetch", rich_help_panel=_KEEP)(fetch.fetch)
