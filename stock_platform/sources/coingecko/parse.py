@@ -345,7 +345,9 @@ def _updated(value: object) -> datetime | None:
 def _document(status: int, body: bytes, what: str) -> object:
     """The answer's JSON, once it is known not to be an error."""
     if status in (401, 403) and not body.lstrip().startswith(b"{"):
-        raise NotEntitled(NAME, f"HTTP {status}: {excerpt(body)}")
+        # its refusals of keys and plans are JSON: a page is its CDN's firewall ("blocked by
+        # server", https://docs.coingecko.com/docs/common-errors-rate-limit), and passes
+        raise Unavailable(NAME, f"HTTP {status}: {excerpt(body)}")
     document = read_json(NAME, body)
     code, said = _error(document)
     if status == 200 and not said:
