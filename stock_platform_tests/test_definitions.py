@@ -42,6 +42,8 @@ def test_asset_keys(defs: dg.Definitions) -> None:
         *(f"{scope}/{name}" for scope in ("watchlist", "market") for name in ASSETS),
         "watchlist/corporate_actions",
         "market/corporate_actions",
+        "watchlist/reconciliation",
+        "market/reconciliation",
         "catalog",
         "series",
         "portfolio/performance",
@@ -59,6 +61,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "catalog_weekly",
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
         "watchlist_actions_daily", "market_actions_daily",
+        "watchlist_reconcile_daily", "market_reconcile_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
         "alert_run_failures", "alerts", "performance_after_prices", "portfolio_events",

@@ -24,6 +24,11 @@ from stock_platform.orchestration.assets.portfolio import (
     performance_job,
     performance_sensor,
 )
+from stock_platform.orchestration.assets.reconciliation import (
+    reconciliation_asset,
+    reconciliation_job,
+    reconciliation_schedule,
+)
 from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
 from stock_platform.orchestration.backfills import backfill_job, portfolio_sensor
@@ -67,6 +72,8 @@ def build_definitions(
             *scope_assets(market, deps=[CATALOG]),
             actions_asset("watchlist"),
             actions_asset("market"),
+            reconciliation_asset("watchlist"),
+            reconciliation_asset("market"),
             catalog,
             series,
             performance_asset(settings),
@@ -77,6 +84,8 @@ def build_definitions(
             scope_job(market),
             actions_job("watchlist"),
             actions_job("market"),
+            reconciliation_job("watchlist"),
+            reconciliation_job("market"),
             catalog_job(),
             resume_job(),
             fill,
@@ -89,6 +98,8 @@ def build_definitions(
             after_close(market, settings),
             actions_schedule("watchlist", zone),
             actions_schedule("market", zone),
+            reconciliation_schedule("watchlist", zone),
+            reconciliation_schedule("market", zone),
             daily_series,
             prune_schedule(settings),
             weekly_catalog(),

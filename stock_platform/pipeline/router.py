@@ -27,7 +27,8 @@ FLUSH_SECONDS = 2.0
 """Successes are gathered this long before they are written; a failure is written at once."""
 
 FAILURE_PENALTY = 50
-INACCURACY_PENALTY = 500
+INACCURACY_PENALTY = 5000
+"""One bar in a hundred wrong is worse than any order of preference among like sources."""
 
 KEYLESS_AGAIN = timedelta(hours=1)
 """How long the refusal of a source without a key is believed: it has no plan that lacks a thing."""

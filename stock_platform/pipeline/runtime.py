@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from stock_platform.domain.batches import FetchBatch, ValidatedBatch, WriteRepor
 from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed
 from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
+from stock_platform.domain.comparing import SAMPLE_SHARE
 from stock_platform.domain.coverage import SHARDS
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.planning import Plan, PlanAsset, plan
@@ -50,6 +51,9 @@ from stock_platform.storage import assets, ledger, writers
 from stock_platform.storage.connection import Database
 from stock_platform.storage.health import HealthBook
 from stock_platform.storage.quota import PostgresQuota
+
+if TYPE_CHECKING:
+    from stock_platform.pipeline.reconciling_prices import ReconcileReport
 
 Period = Literal["weekly", "monthly"]
 
@@ -151,6 +155,10 @@ class Platform:
     def watchlist_assets(self) -> pl.DataFrame:
         """The tracked assets."""
         return assets.universe(self.db, scope="watchlist")
+
+    def known_market(self) -> pl.DataFrame:
+        """The market's assets as far as they are known; nothing is fetched for it."""
+        return assets.universe(self.db, scope="market", calendar=self.settings.calendar)
 
     def shard_assets(self, shards: Sequence[int] = range(SHARDS)) -> pl.DataFrame:
         """The market's assets of some shards; an empty catalog is filled first."""
@@ -264,6 +272,19 @@ class Platform:
     def refresh_indicators(self, grid: CellGrid) -> int:
         """Derive returns and volatility of ``grid`` again; the number of rows that changed."""
         return refresh_indicators(self.db, grid)
+
+    def reconcile(
+        self,
+        grid: CellGrid,
+        run_id: str | None = None,
+        *,
+        dry_run: bool = False,
+        share: float = SAMPLE_SHARE,
+    ) -> ReconcileReport:
+        """Compare stored prices of ``grid`` with other sources', within spare quota."""
+        from stock_platform.pipeline.reconciling_prices import Reconciliation
+
+        return Reconciliation(self, grid, run_id=run_id, share=share).run(dry_run=dry_run)
 
     def refresh_catalog(
         self,

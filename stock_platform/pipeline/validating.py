@@ -18,8 +18,9 @@ from stock_platform.domain.capabilities import Capabilities, Endpoint
 from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.validation import Context, Level, Rulebook, choose
+from stock_platform.domain.validation.choosing import as_traded
 from stock_platform.domain.validation.findings import block_days
-from stock_platform.storage import actions, readers
+from stock_platform.storage import actions, price_checks, readers
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
 from stock_platform.storage.locks import judging
@@ -80,8 +81,38 @@ def validate_cells(
                 )
                 if near
                 else None,
+                compared=_compared(db, around),
             )
             yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at)
+
+
+def traded_quotes(
+    db: Database, cells: CellGrid, sources: Mapping[str, Capabilities]
+) -> pl.DataFrame:
+    """Every source's quotes of ``cells`` as traded; those fully adjusted are left out.
+
+    RAW_QUOTES with basis as_traded, one row a bar and source.
+    """
+    ids = cells.assets.tolist()
+    raw = readers.raw(db, cells)
+    if raw.is_empty():
+        return raw
+    tellers = sorted(c.source for c in sources.values() if any(map(tells_its_splits, c.endpoints)))
+    noisy = frozenset(c.source for c in sources.values() if any(e.float32 for e in c.endpoints))
+    calendars = catalog.by_id(db, ids).select("asset_id", "calendar")
+    return as_traded(
+        with_local_dates(raw, calendars).filter(pl.col("basis") != str(Basis.FULLY_ADJUSTED)),
+        readers.splits(db, ids),
+        noisy,
+        actions.told_splits(db, ids, tellers) if tellers else None,
+        frozenset(tellers),
+    ).with_columns(pl.lit(str(Basis.AS_TRADED)).alias("basis"))
+
+
+def _compared(db: Database, cells: CellGrid) -> pl.DataFrame:
+    """CHECKS of the cells' quotes."""
+    first, last = cells.sessions[0].astype(object), cells.sessions[-1].astype(object)
+    return price_checks.of_assets(db, cells.assets.tolist(), first, last, cells.interval)
 
 
 def neighbours(cells: CellGrid) -> Sessions:

@@ -87,6 +87,19 @@ def due(db: Database, now: datetime) -> int:
     return int(row[0]) if row else 0
 
 
+def queued(db: Database) -> list[Job]:
+    """The jobs that are not done: they will need calls."""
+    with db.connect() as connection:
+        rows = run(
+            connection,
+            sql.SQL(
+                "select job_id, asset_id, first_day, last_day, attempts from stocks.backfill_queue "
+                "where state in ('pending', 'in_progress', 'rate_limited') order by job_id"
+            ),
+        ).fetchall()
+    return [Job(*row) for row in rows]
+
+
 def take(db: Database, run_id: str, now: datetime, limit: int = 1_000) -> list[Job]:
     """Give due jobs to a run, the oldest first; what it took before and still has comes again."""
     with db.connect() as connection:

@@ -25,6 +25,9 @@ ENTITLED_AGAIN = timedelta(days=7)
 KNOWN_AGAIN = timedelta(days=7)
 """How long it is believed that a vendor does not know an asset: listings come and go."""
 
+TRUSTED_BARS = 50.0
+"""Right bars that a source is credited with before the first comparison."""
+
 _COLUMNS = [f.name for f in fields(Health)]
 
 
@@ -108,9 +111,11 @@ class HealthBook:
         """Record that a share of ``weight`` bars agreed with what was chosen of other sources."""
 
         def blend(health: Health, _now: datetime) -> Health:
-            before = share if health.accuracy is None else health.accuracy
+            if health.accuracy is None:  # a few bars are not yet much of a proof
+                known = (share * weight + TRUSTED_BARS) / (weight + TRUSTED_BARS)
+                return replace(health, accuracy=known)
             part = min(1.0, weight / 1000.0)
-            return replace(health, accuracy=before * (1 - part) + share * part)
+            return replace(health, accuracy=health.accuracy * (1 - part) + share * part)
 
         self._change(source, blend)
 

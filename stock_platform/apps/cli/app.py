@@ -25,6 +25,7 @@ from stock_platform.apps.cli import (
     portfolio,
     prices,
     quarantine,
+    reconcile,
     roles,
     sandbox,
     series,
@@ -90,6 +91,7 @@ app.command("status", rich_help_panel=_SEE)(status.status)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_SEE)
 app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
 app.command("validate", rich_help_panel=_SEE)(validate.validate)
+app.command("reconcile", rich_help_panel=_RUN)(reconcile.reconcile)
 app.command("rules", rich_help_panel=_SEE)(validate.rules)
 app.add_typer(sources.app, name="sources", rich_help_panel=_SEE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_SEE)

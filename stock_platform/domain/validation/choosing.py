@@ -22,6 +22,7 @@ from stock_platform.domain.bars import (
     conform,
 )
 from stock_platform.domain.batches import QUARANTINE
+from stock_platform.domain.comparing import Opinion
 from stock_platform.domain.corporate_actions import undo_own_splits, undo_splits
 from stock_platform.domain.validation.context import Context, among_neighbours
 from stock_platform.domain.validation.rules import PRICE_CEILING, Level, judge
@@ -31,6 +32,12 @@ DECIMALS = 8
 
 FLOAT32_NOISE = 2.0**-23
 """Relative error of a price that went through float32, and then to its shortest decimal."""
+
+OUTVOTED = "outvoted"
+"""The reason of a quote that most other sources agree against."""
+
+DISPUTED = "disputed"
+"""The flag of a bar of which sources differ, and neither side is the most."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ def choose(
     told: pl.DataFrame | None = None,
     tellers: Collection[str] = (),
     context: Context | None = None,
+    compared: pl.DataFrame | None = None,
 ) -> Verdict:
     """Judge raw quotes and choose one for each bar.
 
@@ -79,6 +87,8 @@ def choose(
             undone by their own words of then, and others by the splits in force.
         context: the cells to judge, where ``raw`` holds their neighbours too; None judges
             every quote, by its own rules alone.
+        compared: CHECKS of the quotes that were compared with other sources': those outvoted
+            are put aside, those undecided get the flag ``disputed``.
     """
     traded = as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
     if context is not None:
@@ -96,6 +106,8 @@ def choose(
         )
     else:
         judged = judged.with_columns(pl.lit(value=False).alias("_repaired"))
+    if compared is not None and not compared.is_empty():
+        judged = _with_opinions(judged, compared)
     good = pl.col("reasons").list.len() == 0
     names = {name: rank for rank, name in enumerate(preference)}
     daily = pl.col("interval") == "1d"
@@ -121,6 +133,27 @@ def choose(
         conform(accepted, VALIDATED_PRICES),
         _put_aside(raw, judged.filter(~good)),
     )
+
+
+def _with_opinions(judged: pl.DataFrame, compared: pl.DataFrame) -> pl.DataFrame:
+    """What other sources say of a quote, where it is the one that was compared."""
+    key = ["asset_id", "interval", "session", "source"]
+    told = judged.join(
+        compared.select(*key, "opinion", "checked_at"), on=key, how="left", maintain_order="left"
+    )
+    same = pl.col("fetched_at") <= pl.col("checked_at")
+    for opinion, column, word in (
+        (Opinion.OUTVOTED, "reasons", OUTVOTED),
+        (Opinion.UNDECIDED, "flags", DISPUTED),
+    ):
+        meant = (same & (pl.col("opinion") == str(opinion))).fill_null(value=False)
+        told = told.with_columns(
+            pl.when(meant)
+            .then(pl.concat_list(column, pl.lit([word], dtype=pl.List(pl.String))))
+            .otherwise(pl.col(column))
+            .alias(column)
+        )
+    return told.drop("opinion", "checked_at")
 
 
 def as_traded(

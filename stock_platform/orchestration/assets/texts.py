@@ -67,6 +67,17 @@ tells has ended, and its history is kept.
 
 Tables `stocks.splits_in_force`, `stocks.dividends_in_force`, what was told in `stocks.splits`
 and `stocks.dividends`. `stock-platform actions TICKER` shows them.""",
+    "reconciliation": """\
+Stored prices **compared with other sources**: a small share chosen by chance, new every day, and
+every bar that something speaks against (a rule's finding, a far move, the first after a split).
+Only quota that nothing else needs is spent, and never more than a fifth of a day's.
+
+Two against one outvote a quote: it goes to quarantine (`outvoted`) and another source's takes its
+place, the former value stays in `stocks.prices_history`. One against one stays open, and the bar
+gets the flag `disputed`. A source's accuracy counts when the router chooses whom to ask first.
+
+Tables `stocks.source_checks` (counts by day and source) and `stocks.price_checks` (opinions on
+single quotes). `stock-platform reconcile` does the same.""",
     "catalog": """\
 Who is listed, and who was: US stocks and ETFs from NASDAQ Trader's directory with the SEC's CIKs
 (and from Alpha Vantage and others where they are on), delisted ones, the largest coins, and a
