@@ -119,6 +119,10 @@ def test_up_serves_the_ui_and_one_ctrl_c_stops_it_all(cli: Cli) -> None:
     with cli.start("up", "--port", "0") as process:
         try:
             assert process.stdout
+            api = next(line for line in process.stdout if line.startswith("HTTP API: "))
+            health = api.split()[2].removesuffix("/docs") + "/health"
+            with urllib.request.urlopen(health, timeout=30) as answer:  # noqa: S310 - our own http address
+                assert answer.status == 200
             line = next(line for line in process.stdout if line.startswith("Dagster UI: "))
             url = line.split()[2]
             with urllib.request.urlopen(f"{url}/server_info", timeout=30) as answer:  # noqa: S310 - our own http address
@@ -126,7 +130,7 @@ def test_up_serves_the_ui_and_one_ctrl_c_stops_it_all(cli: Cli) -> None:
             second = cli("up", "--port", "0")
             assert (second.code, url in second.error) == (1, True)
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            assert len(children) == 3
+            assert len(children) == 4  # Dagster's three, and the API
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=150)
         finally:
