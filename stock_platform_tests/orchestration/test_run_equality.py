@@ -27,7 +27,7 @@ RAW = dg.AssetKey(["market", "raw_quotes"])
 SESSIONS = 12
 SHORT = (SESSIONS, 250)
 LONG = (252, 1000)
-FULL_SIZE = pytest.param(LONG, marks=pytest.mark.slow)
+FULL_SIZE = pytest.param(LONG, marks=pytest.mark.thorough)
 
 
 @pytest.fixture
@@ -151,12 +151,12 @@ def test_a_rectangle_costs_the_same_however_it_is_cut(
     """
     assert callable(way)
     days = days_of(market, size[0])
+    shards = market.platform.shard_assets()  # whom the rectangle is about; runs discover more
     way(market, days)
     report = vendors.report()
     assert report["calls"] == len(days)
     assert report["vendors"]["polygon"]["repeated"] == 0
     assert report["violations"] == 0
-    shards = market.platform.shard_assets()
     grid = market.platform.cells(shards, np.array(days, dtype="datetime64[D]"))
     assert market.platform.missing(grid).trimmed().mask.sum() == 0
 
