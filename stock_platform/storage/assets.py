@@ -227,6 +227,8 @@ def similar(db: Database, ticker: str, limit: int = 3) -> list[str]:
 def rename(db: Database, asset_id: int, new_ticker: str, from_date: date) -> None:
     """Give an asset a new ticker from a day on. Doing it again changes nothing.
 
+    A ticker whose holder was delisted before that day is free to take.
+
     Raises:
         InputError: no such asset, the ticker is another asset's, or the day is not after the
             day from which the present ticker holds.
@@ -247,6 +249,7 @@ def rename(db: Database, asset_id: int, new_ticker: str, from_date: date) -> Non
             return
         if from_date <= valid_from:
             raise InputError("from_date", str(from_date), f"use a day after {valid_from}")
+        run(connection, _FREE, {"ticker": new_ticker, "day": from_date, "forever": FOREVER})
         holders = _current(connection, [new_ticker])
         if holders:
             raise InputError("new_ticker", new_ticker, "use a ticker that no asset has now")
@@ -440,6 +443,11 @@ _LEARN = sql.SQL(
             or (a.delisted_on is null and i.delisted_on is not null))"""
 )
 
+_FREE = sql.SQL(
+    "update stocks.asset_symbols s set valid_to = %(day)s from stocks.assets a "
+    "where s.ticker = %(ticker)s and s.valid_to = %(forever)s and a.asset_id = s.asset_id "
+    "and a.delisted_on < %(day)s and s.valid_from < %(day)s"
+)
 _CLOSE_SYMBOL = sql.SQL(
     "update stocks.asset_symbols set valid_to = %(day)s "
     "where asset_id = %(asset_id)s and valid_to = %(forever)s"
