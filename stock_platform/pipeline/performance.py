@@ -163,7 +163,8 @@ def _inputs(db: Database, user_id: str, currency: str) -> _Inputs:
     transactions = book.transactions(db, user_id)
     if not transactions:
         near = ", ".join(book.users(db)[:5])
-        raise InputError("user", user_id, f"use one with a transaction{near and ': ' + near}")
+        first = "enter one first: stock-platform portfolio buy AAPL 10 --price 190.5"
+        raise InputError("user", user_id, f"use one with a transaction: {near}" if near else first)
     table = assets.by_id(db, sorted({t.asset_id for t in transactions}))
     own = {t.asset_id: t.currency for t in transactions}
     currencies = own | {

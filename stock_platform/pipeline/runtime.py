@@ -21,7 +21,6 @@ from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.comparing import SAMPLE_SHARE
 from stock_platform.domain.coverage import SHARDS
-from stock_platform.domain.errors import InputError
 from stock_platform.domain.planning import Plan, PlanAsset, plan
 from stock_platform.domain.portfolio.transactions import read_currency
 from stock_platform.domain.reconciling import KINDS, Kind
@@ -141,7 +140,7 @@ class Platform:
         known = assets.resolve_any(self.db, names)
         unknown = [s for s in symbols if s.ticker not in known]
         if unknown and not register:
-            raise InputError("ticker", unknown[0].ticker, "use a ticker that is in the database")
+            raise assets.unknown_ticker(self.db, unknown[0].ticker)
         if unknown:
             known |= assets.register(
                 self.db,

@@ -215,9 +215,7 @@ class Store(BulkReads):
         found = catalog.resolve_any(self._db, canonical)
         for ticker in canonical:
             if ticker not in found:
-                near = catalog.similar(self._db, ticker)
-                hint = f"; did you mean {', '.join(near)}?" if near else ""
-                raise InputError("ticker", ticker, f"use a ticker that is in the database{hint}")
+                raise catalog.unknown_ticker(self._db, ticker)
         return {t: found[t] for t in canonical}
 
     def close(self) -> None:

@@ -224,6 +224,14 @@ def similar(db: Database, ticker: str, limit: int = 3) -> list[str]:
     return difflib.get_close_matches(ticker, [row[0] for row in rows], n=limit, cutoff=0.6)
 
 
+def unknown_ticker(db: Database, ticker: str) -> InputError:
+    """The error that a ticker is not in the database: near ones, or how it gets there."""
+    near = similar(db, ticker)
+    hint = f"did you mean {', '.join(near)}?" if near else ""
+    command = f"to fetch it: stock-platform backfill {ticker} --start 2024-01-02"
+    return InputError("ticker", ticker, f"use a ticker that is in the database; {hint or command}")
+
+
 def rename(db: Database, asset_id: int, new_ticker: str, from_date: date) -> None:
     """Give an asset a new ticker from a day on. Doing it again changes nothing.
 

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
@@ -37,18 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return TERMINATED if terminated else INTERRUPTED
         except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            for stream in (sys.stdout, sys.stderr):  # so that nothing is flushed into it at exit
+                _let_go(stream)
             return BROKEN_PIPE
         except Exception as error:  # noqa: BLE001 - the last place that can say it in one line
             if debug:
                 traceback.print_exc()
             message, code = explain(error)
-            sys.stderr.write(f"error: {message}\n")
+            if message:  # a group without a command has printed its help
+                sys.stderr.write(f"error: {message}\n")
             return code
         except BaseException as error:
             if type(error).__name__ != DAGSTER_INTERRUPTED:
                 raise
             return TERMINATED if terminated else INTERRUPTED
+
+
+def _let_go(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -73,7 +82,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return one_line(str(error)), error.exit_code
     usage = getattr(error, "format_message", None)  # typer's usage errors, whoever vendors them
     if usage is not None:
-        text = one_line(usage())
+        text = one_line(usage()).replace("Value error, ", "")
         return text[:1].lower() + text[1:], int(getattr(error, "exit_code", USAGE))
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""

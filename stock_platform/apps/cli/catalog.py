@@ -73,7 +73,6 @@ def show(
 ) -> None:
     """Show an asset: its tickers over time, identifiers, listing, and what changed."""
     from stock_platform.apps.cli import output
-    from stock_platform.domain.errors import InputError
     from stock_platform.domain.symbols import parse_symbol
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.storage import assets, catalog
@@ -82,9 +81,7 @@ def show(
     with Platform.from_settings() as platform:
         found = catalog.holders(platform.db, name)
         if not found:
-            near = assets.similar(platform.db, name)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise InputError("ticker", name, f"use a ticker that is in the database{hint}")
+            raise assets.unknown_ticker(platform.db, name)
         told = [
             {
                 **catalog.facts_of(platform.db, asset_id),

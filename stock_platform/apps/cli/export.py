@@ -99,6 +99,10 @@ def choose_kind(given: str | None, target: Path) -> Kind:
     from stock_platform.pipeline.export_formats import Kind
 
     suffix = target.suffix.lower().lstrip(".")
+    if suffix.isalpha() and suffix not in set(Kind) and not target.is_dir():
+        raise InputError(
+            "target", str(target), "end its name in .parquet, .csv or .sql, or in none"
+        )
     if given is not None and given not in set(Kind):
         raise InputError("format", given, one_of(Kind))
     if given is not None and suffix in set(Kind) and suffix != given:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from stock_platform.sources.base import Answer, Source
 
 
+_HIDDEN = {"options": ("contract", "in_the_money", "last_trade_at", "currency")}
+"""Columns that a table has no room for; every other format has them."""
+
+
 def fetch(
     source: Annotated[str, typer.Argument(help="A source of `stock-platform sources`.")],
     tickers: Annotated[
@@ -61,7 +65,7 @@ def fetch(
 
     The calls count against the source's quota. Prices are in the basis the source gives.
     """
-    from stock_platform.apps.cli.prices import choose_format, write
+    from stock_platform.apps.cli.prices import choose_format, hidden, write
     from stock_platform.apps.cli.selection import read_date
     from stock_platform.domain.bars import Interval
     from stock_platform.pipeline.probe import log_call
@@ -101,7 +105,8 @@ def fetch(
         for record in found.calls:
             log_call(platform.db, record)
     unit = "bar" if feed is None else "row"
-    return found.show(lambda frame: write(frame, chosen, output, unit=unit))
+    hide = ("interval", "source", "basis", *hidden(bar)) if feed is None else _HIDDEN.get(feed, ())
+    return found.show(lambda frame: write(frame, chosen, output, unit=unit, hide=hide))
 
 
 @dataclass

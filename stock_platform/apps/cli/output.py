@@ -7,19 +7,22 @@ to stderr, so that output can be piped.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
 _PIPE_WIDTH = 200
+_GAP = 3
 
 
 def show_json(data: Any) -> None:
@@ -52,12 +55,16 @@ def clean(value: Any) -> Any:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A terminal, or a pipe that tables are not squeezed for."""
+    """A terminal, or a pipe that tables are not squeezed for unless COLUMNS says so."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
-    if not made.is_terminal:
-        made = Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # main() knows what that means; rich would exit with 1
+
+    made = Ours(stderr=stderr, highlight=False)
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        made = Ours(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
     return made
 
 
@@ -69,20 +76,71 @@ def note(text: str) -> None:
 def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
 ) -> None:
-    """Print a table; columns of numbers are aligned right."""
+    """Print a table; columns of numbers are aligned right, and numbers and dates never broken.
+
+    What does not fit the terminal's width is first rid of columns that are empty in every row,
+    then of space between columns; only then are words broken. A single row that does not fit is
+    shown one value a line.
+    """
     from rich import box
     from rich.table import Table
 
-    texts = [[cell(value) for value in row] for row in rows]
-    kinds = list(rows) if isinstance(rows, Sequence) else []
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, name in enumerate(columns):
-        values = [row[index] for row in kinds if row[index] is not None]
-        numeric = bool(values) and all(isinstance(v, int | float | Decimal) for v in values)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in texts:
-        table.add_row(*row)
-    console().print(table)
+    kinds = [list(row) for row in rows]
+    screen = console()
+    made = [_Column.of(name, [row[i] for row in kinds]) for i, name in enumerate(columns)]
+    if kinds and sum(column.width + _GAP for column in made) >= screen.width:
+        made = [column for column in made if any(column.texts)]
+    least = sum(column.least for column in made)
+    if len(kinds) == 1 and least + len(made) >= screen.width:
+        show_pairs({column.name: column.texts[0] for column in made}, title=title)
+        return
+    narrow = least + _GAP * len(made) >= screen.width
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0) if narrow else (0, 1),
+    )
+    for column in made:
+        table.add_column(
+            column.name,
+            justify="right" if column.numeric else "left",
+            overflow="fold",
+            no_wrap=column.firm and least + len(made) < screen.width,
+        )
+    for index in range(len(kinds)):
+        table.add_row(*[_plain(column.texts[index]) for column in made])
+    screen.print(table)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column's texts, and whether they may be broken between words."""
+
+    name: str
+    texts: list[str]
+    numeric: bool
+    firm: bool  # numbers, days, stamps and names without a space
+
+    @classmethod
+    def of(cls, name: str, values: list[Any]) -> Self:
+        there = [value for value in values if value is not None]
+        texts = [_text(value) for value in values]
+        numeric = bool(there) and all(isinstance(v, int | float | Decimal) for v in there)
+        firm = all(isinstance(v, date) for v in there) or not any(" " in text for text in texts)
+        return cls(name, texts, numeric, bool(there) and (numeric or firm))
+
+    @property
+    def width(self) -> int:
+        """The width at which nothing is wrapped."""
+        return max(map(len, [self.name, *self.texts]))
+
+    @property
+    def least(self) -> int:
+        """The width at which text is wrapped at its words; the name never."""
+        words = self.texts if self.firm else [w for text in self.texts for w in text.split()]
+        return max(map(len, [*(self.name.split() if not self.firm else [self.name]), *words]))
 
 
 def show_pairs(pairs: Mapping[str, Any], *, title: str | None = None) -> None:
@@ -101,9 +159,13 @@ def show_pairs(pairs: Mapping[str, Any], *, title: str | None = None) -> None:
 
 def cell(value: Any) -> Any:
     """A value for a table: nothing for None, digits in groups, stamps to the second."""
+    return _plain(_text(value))
+
+
+def _plain(text: str) -> Any:
     from rich.text import Text
 
-    return Text(_text(value))
+    return Text(text)
 
 
 def _text(value: Any) -> str:

@@ -68,7 +68,17 @@ def prices(
         frame = Store(platform.db).prices(
             names, first, last, adjust=adjust, interval=interval, as_of=moment
         )
-    write(frame, chosen, output)
+    write(frame, chosen, output, hide=hidden(interval))
+
+
+def hidden(interval: str) -> tuple[str, ...]:
+    """Columns that tell a table's reader nothing more, at bars of that length."""
+    match interval:
+        case "1d":
+            return ("ts",)
+        case "1wk" | "1mo":
+            return ("session", "first_session", "last_session")
+    return ("session",)
 
 
 def check_interval(interval: str, adjust: str) -> None:
@@ -92,13 +102,22 @@ def choose_format(given: Format | None, output: Path | None) -> Format:
     return chosen
 
 
-def write(frame: pl.DataFrame, chosen: Format, output: Path | None, *, unit: str = "bar") -> None:
-    """Write rows; a file appears whole or not at all."""
+def write(
+    frame: pl.DataFrame,
+    chosen: Format,
+    output: Path | None,
+    *,
+    unit: str = "bar",
+    hide: tuple[str, ...] = (),
+) -> None:
+    """Write rows, a table without the columns to hide; a file appears whole or not at all."""
     from stock_platform.apps.cli import output as out
 
     if output is None:
         if chosen is Format.TABLE:
-            out.show_table(frame.columns, [_row(row) for row in frame.iter_rows()])
+            if frame.height:
+                seen = frame.drop(hide, strict=False)
+                out.show_table(seen.columns, [_row(row) for row in seen.iter_rows()])
             out.note(out.plural(frame.height, unit))
         elif chosen is Format.JSON:
             out.show_json(frame.to_dicts())

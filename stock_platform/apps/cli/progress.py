@@ -54,8 +54,7 @@ class RunProgress:
             sys.stderr.flush()
 
     def _describe(self, progress: Progress) -> str:
-        step = JUDGING if progress.done >= progress.asked else FETCHING
-        return f"{self._title}: {step}"
+        return JUDGING if progress.done >= progress.asked else FETCHING
 
     def _detail(self, progress: Progress) -> str:
         calls = ", ".join(f"{name} {n:,}" for name, n in sorted(progress.calls.items()))
@@ -78,13 +77,14 @@ class RunProgress:
                 TimeElapsedColumn,
             )
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
             self._bar = Bar(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=12),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[detail]}", style="dim"),
+                TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True)),
                 TimeElapsedColumn(),
                 console=terminal,
                 transient=True,

@@ -81,6 +81,8 @@ def instructions(server: SandboxServer, made: SandboxConfig) -> Iterator[str]:
     yield f"export STOCK_PLATFORM_CLOCK_RATE={made.clock_rate:g}"
     if made.now is not None:
         yield f"export STOCK_PLATFORM_MARKET_TIME={made.now.isoformat()}"
+        # The settings' first day may be after that: a year of history, then.
+        yield f"export STOCK_PLATFORM_START_DATE={made.now.year - 1}-01-01"
     yield f"# serving {len(server.market.assets):,} symbols at {server.url} until Ctrl-C"
 
 

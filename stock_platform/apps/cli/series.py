@@ -63,7 +63,9 @@ def series(
                 raise InputError(
                     "series", lacking[0], "use one that is stored, or --refresh to ask for it"
                 )
-    write(frame, chosen, output, unit="row")
+    write(frame, chosen, output, unit="row", hide=("seasonal_adjustment",))
+    if not names and frame.is_empty():
+        out.note("no series is stored yet: stock-platform series GDP --refresh")
     for name, reason in failures.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     if not failures:

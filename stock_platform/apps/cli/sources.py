@@ -40,21 +40,30 @@ def sources(context: typer.Context, *, json: Json = False) -> None:
         output.show_json(found)
         return
     output.show_table(
-        ["source", "state", "tells", "quota left", "success", "latency", "last error", "next try"],
+        ["source", "state", "quota left", "success", "latency", "next try"],
         [
             [
                 entry["source"],
                 entry["state"],
-                ", ".join(entry["tells"]),
                 quota_text(entry["quota"]),
                 None if entry["success_rate"] is None else f"{entry['success_rate']:.0%}",
                 None if entry["latency_seconds"] is None else f"{entry['latency_seconds']:.1f} s",
-                _short(entry["last_error"]),
                 entry["next_try"],
             ]
             for entry in found
         ],
     )
+    failed = {e["source"]: _short(e["last_error"], 200) for e in found if e["last_error"]}
+    if failed:
+        output.show_pairs(failed, title="Last errors")
+    output.note("what a source tells, and what one call covers: stock-platform sources show NAME")
+
+
+@app.command("list")
+def listing(context: typer.Context, *, json: Json = False) -> None:
+    """List the sources, as without a command."""
+    context.invoked_subcommand = None
+    sources(context, json=json)
 
 
 @app.command("show")

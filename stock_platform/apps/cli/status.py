@@ -203,30 +203,44 @@ def _show_overview(facts: dict[str, Any]) -> None:
             ["ticker", *_STATES],
             [[row["ticker"], *(row[s] for s in _STATES)] for row in watch["tickers"]],
         )
-    _show_reasons([*watch["reasons"], *market["reasons"]])
+    _show_reasons(
+        [
+            {"scope": name, **row}
+            for name in ("watchlist", "market")
+            for row in facts[name]["reasons"]
+        ]
+    )
     run = facts["last_run"]
     if run:
         calls = [f"{c['source']} {c['status']} {c['calls']:,}" for c in run["calls"]]
         output.show_pairs(
-            {"last run": run["run_id"] or "", "finished": run["finished_at"], "calls": calls}
+            {"last run": run["run_id"] or "none; a single call", "finished": run["finished_at"]}
+            | ({"calls": calls} if calls else {})
         )
+    on = [entry for entry in facts["sources"] if entry["on"]]
+    used = [entry for entry in on if _is_used(entry["quota"])]
     output.show_pairs(
         {"quarantine": _quarantine_text(facts["quarantine"])}
-        | {
-            f"{entry['source']} quota left": quota_text(entry["quota"])
-            for entry in facts["sources"]
-            if entry["on"]
-        }
+        | {f"{entry['source']} quota left": quota_text(entry["quota"]) for entry in used}
+        | {"quota untouched": [entry["source"] for entry in on if entry not in used]}
     )
+
+
+def _is_used(quota: dict[str, Any]) -> bool:
+    return quota["blocked_seconds"] > 0 or any(limit["spent"] for limit in quota["limits"])
 
 
 def _show_reasons(reasons: list[dict[str, Any]]) -> None:
     from stock_platform.apps.cli import output
 
     if reasons:
+        first = 0 if "scope" in reasons[0] else 1
         output.show_table(
-            ["state", "reason", "source", "cells"],
-            [[r["status"], r["reason"], r["source"], r["cells"]] for r in reasons[:20]],
+            ["scope", "state", "reason", "source", "cells"][first:],
+            [
+                [r.get("scope"), r["status"], r["reason"], r["source"], r["cells"]][first:]
+                for r in reasons[:20]
+            ],
         )
 
 

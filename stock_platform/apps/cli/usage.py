@@ -43,6 +43,9 @@ def usage(
     if json:
         output.show_json(rows)
         return
+    if not rows:
+        output.note(f"no call in the last {output.plural(days, 'day')}")
+        return
     output.show_table(
         ["day", "source", "calls", "requests", "of a day's", "failed", "429", "cached", "rows",
          "latency", "cost"],

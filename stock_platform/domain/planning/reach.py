@@ -184,7 +184,7 @@ def _reach(
 def _stand_by(reaches: list[Reach], grid: CellGrid) -> list[Reach]:
     """The reaches, those of standby sources only for assets whose need exceeds all others'."""
     main = [r for r in reaches if not r.capabilities.standby]
-    if len(main) == len(reaches):
+    if len(main) == len(reaches) or not grid.mask.size:
         return reaches
     sessions = len(grid.sessions)
     oldest = np.where(grid.mask.any(axis=1), grid.mask.argmax(axis=1), sessions)

@@ -30,7 +30,7 @@ quota for are `waiting`; the sensor `resume_waiting` comes back for them.
 
 Table `stocks.raw_quotes`; one call's answer may hold more than was asked, and is kept too.""",
     "validated_prices": """\
-The one bar a session that we stand behind, **as traded**: no split or dividend is in it.
+The one bar a session that we stand behind, as traded: no split or dividend is in it.
 
 For every cell the raw quotes of all sources are judged by named rules; the best acceptable
 source is chosen, split-adjusted quotes are restored to what was traded. Rows that fail a rule
@@ -56,7 +56,7 @@ sessions (annualised). The sessions after a partition whose windows it enters ar
 
 Table `stocks.indicators`.""",
     "corporate_actions": """\
-Splits and dividends of every asset, **told beside prices and applied on read**: a new split
+Splits and dividends of every asset, told beside prices and applied on read: a new split
 changes no stored price, and makes every adjusted read right at once.
 
 One call a kind and day where a source tells of the whole market (`POLYGON_API_KEY`); without
@@ -96,8 +96,8 @@ a row of its own, so that history can be read as it was known on any day (view
 
 Tables `stocks.series`, `stocks.series_values`. Needs a source of series (`FRED_API_KEY`).""",
     "performance": """\
-Every portfolio day by day, in `STOCK_PLATFORM_PORTFOLIO_CURRENCY`: market value, cost, what went
-in and out, dividends, realised gains, and the time-weighted return since the first purchase.
+Every portfolio day by day: market value, cost, what went in and out, dividends, realised gains,
+and the time-weighted return since the first purchase, in `STOCK_PLATFORM_PORTFOLIO_CURRENCY`.
 Splits are applied to quantities, foreign money goes by the day's rate. An account is rebuilt
 whole, and only where a transaction, price or action of it changed.
 
