@@ -56,7 +56,6 @@ def sources(context: typer.Context, *, json: Json = False) -> None:
     failed = {e["source"]: _short(e["last_error"], 200) for e in found if e["last_error"]}
     if failed:
         output.show_pairs(failed, title="Last errors")
-    output.note("what a source tells, and what one call covers: stock-platform sources show NAME")
 
 
 @app.command("list")

@@ -92,6 +92,15 @@ def test_new_listings_go_by_rows_and_yesterday_by_column() -> None:
     assert Tile("polygon", "grouped", Interval.DAY, TODAY, TODAY) in made.tiles
 
 
+def test_nothing_needed_is_a_plan_of_no_calls() -> None:
+    """A range that is settled already is planned too where a standby source is on."""
+    assets = market(3)
+    sources = (*BOTH, replace(YAHOO, source="library", standby=True))
+    needed = grid(assets, np.zeros((3, 20), np.bool_))
+    for cells in (needed, needed.trimmed()):
+        assert checked(plan(cells, assets, sources, today=TODAY)).calls == 0
+
+
 def test_crypto_rides_along_by_rows() -> None:
     """Coins that only the row source knows are called beside the market's columns."""
     assets = market(500) | market(40, AssetClass.CRYPTO, 1001, "24/7")
