@@ -92,12 +92,14 @@ class ValidatedBatch:
         grid: the cells judged. A validated price or an open quarantine entry of theirs that
             is no longer in these frames is removed.
         at: when, by the market's clock: from then on it is known; None: now.
+        void: people's decisions that no longer hold: their raw quote has changed.
     """
 
     grid: CellGrid
     prices: pl.DataFrame
     quarantined: pl.DataFrame
     at: datetime | None = None
+    void: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ EARLIEST, LATEST = date(1900, 1, 1), date(2099, 12, 31)
 
 ROUND_THE_CLOCK = ("24/7", "24/5")
 
+WEEKEND = 5
+"""From this day of the week on, Monday being 0."""
+
 _MARGIN = timedelta(days=30)
 _Stamps = npt.NDArray[np.datetime64]
 
@@ -195,6 +198,15 @@ class ExchangeCalendar:
         if at < 0:
             raise InputError("before", str(before), f"use a date after {days[0]}")
         return _day(days[at])
+
+    def closed_because(self, day: date) -> str | None:
+        """Why a day is no session: ``weekend``, a holiday's name, ...; None where it is one."""
+        if self.is_session(day):
+            return None
+        if day.weekday() >= WEEKEND:
+            return "weekend"
+        names = self._library.regular_holidays.holidays(day, day, return_name=True)
+        return str(names.iloc[0]) if len(names) else "an unscheduled closure"
 
     def holidays(self, start: date, end: date) -> list[date]:
         """Weekdays from start to end that are no session."""

@@ -19,8 +19,9 @@ from stock_platform.domain.cells import CellGrid, Sessions
 from stock_platform.domain.clock import Clock
 from stock_platform.domain.validation import Context, Level, Rulebook, choose
 from stock_platform.domain.validation.choosing import as_traded
+from stock_platform.domain.validation.decisions import standing
 from stock_platform.domain.validation.findings import block_days
-from stock_platform.storage import actions, price_checks, readers
+from stock_platform.storage import actions, decisions, price_checks, readers
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
 from stock_platform.storage.locks import judging
@@ -63,8 +64,10 @@ def validate_cells(
             if near:
                 cells = judged_again(asked, readers.judged(db, asked, neighbours(asked)))
                 around = CellGrid.rectangle(ids, neighbours(cells), grid.interval)
+            raw = readers.raw(db, around)
+            decided = standing(raw, decisions.of_cells(db, cells))
             verdict = choose(
-                with_local_dates(readers.raw(db, around), calendars),
+                with_local_dates(raw, calendars),
                 splits=readers.splits(db, ids),
                 preference=preference,
                 sessions=session_table(calendars, around),
@@ -82,8 +85,9 @@ def validate_cells(
                 if near
                 else None,
                 compared=_compared(db, around),
+                decided=decided.standing,
             )
-            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at)
+            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at, decided.void)
 
 
 def traded_quotes(

@@ -40,6 +40,7 @@ __all__ = [
     "STREAM_ROWS",
     "SUMMARY",
     "USAGE",
+    "calls",
     "closes_before_dividends",
     "content_hash",
     "dividends",
@@ -114,6 +115,7 @@ SUMMARY: dict[str, pl.DataType] = {
 }
 
 QUARANTINED: dict[str, pl.DataType] = {
+    "quarantine_id": pl.String(),
     "stage": pl.String(),
     **QUARANTINE,
     "fetch_id": pl.Int64(),
@@ -375,6 +377,18 @@ def fetch_log(
             sql.SQL(
                 "select {} from stocks.fetch_log r where {} order by r.fetch_id desc limit {}"
             ).format(_columns(FETCH_LOG), _calls(run_id, since), sql.Literal(limit)),
+            FETCH_LOG,
+        )
+
+
+def calls(db: Database, fetch_ids: Sequence[int]) -> pl.DataFrame:
+    """The calls of these ids, oldest first: FETCH_LOG."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.fetch_log r where r.fetch_id = any({}::bigint[]) order by 1"
+            ).format(_columns(FETCH_LOG), sql.Literal(list(fetch_ids))),
             FETCH_LOG,
         )
 

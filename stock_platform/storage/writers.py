@@ -34,7 +34,7 @@ from stock_platform.domain.batches import (
     WriteReport,
 )
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage import actions, ledger, periods, quarantine
+from stock_platform.storage import actions, decisions, ledger, periods, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, run
 from stock_platform.storage.keyed import Bounds, Table
@@ -164,6 +164,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         )
         cleared = quarantine.clear(connection, grid, batch.quarantined)
         put = quarantine.put(connection, "validation", batch.quarantined)
+        decisions.void(connection, batch.void, at)
         daily = grid.interval is Interval.DAY
         buckets = _recompute(connection, changes.days) if daily else 0
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)

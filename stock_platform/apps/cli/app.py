@@ -18,6 +18,7 @@ from stock_platform.apps.cli import (
     catalog,
     database,
     demo,
+    explaining,
     export,
     fetch,
     market,
@@ -89,7 +90,8 @@ app.command("actions", rich_help_panel=_SEE)(actions.actions)
 app.command("series", rich_help_panel=_SEE)(series.series)
 app.command("status", rich_help_panel=_SEE)(status.status)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_SEE)
-app.command("quarantine", rich_help_panel=_SEE)(quarantine.quarantine)
+app.add_typer(quarantine.app, name="quarantine", rich_help_panel=_SEE)
+app.command("explain", rich_help_panel=_SEE)(explaining.explain)
 app.command("validate", rich_help_panel=_SEE)(validate.validate)
 app.command("reconcile", rich_help_panel=_RUN)(reconcile.reconcile)
 app.command("rules", rich_help_panel=_SEE)(validate.rules)

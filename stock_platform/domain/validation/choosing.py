@@ -25,6 +25,7 @@ from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.comparing import Opinion
 from stock_platform.domain.corporate_actions import undo_own_splits, undo_splits
 from stock_platform.domain.validation.context import Context, among_neighbours
+from stock_platform.domain.validation.decisions import honour
 from stock_platform.domain.validation.rules import PRICE_CEILING, Level, judge
 
 DECIMALS = 8
@@ -66,6 +67,7 @@ def choose(
     tellers: Collection[str] = (),
     context: Context | None = None,
     compared: pl.DataFrame | None = None,
+    decided: pl.DataFrame | None = None,
 ) -> Verdict:
     """Judge raw quotes and choose one for each bar.
 
@@ -89,6 +91,7 @@ def choose(
             every quote, by its own rules alone.
         compared: CHECKS of the quotes that were compared with other sources': those outvoted
             are put aside, those undecided get the flag ``disputed``.
+        decided: people's decisions that stand (decisions.py); what they accepted goes first.
     """
     traded = as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
     if context is not None:
@@ -108,6 +111,10 @@ def choose(
         judged = judged.with_columns(pl.lit(value=False).alias("_repaired"))
     if compared is not None and not compared.is_empty():
         judged = _with_opinions(judged, compared)
+    if decided is not None and not decided.is_empty():
+        judged = honour(judged, decided)
+    else:
+        judged = judged.with_columns(pl.lit(value=False).alias("_accepted"))
     good = pl.col("reasons").list.len() == 0
     names = {name: rank for rank, name in enumerate(preference)}
     daily = pl.col("interval") == "1d"
@@ -126,7 +133,18 @@ def choose(
             .otherwise(pl.col("ts").dt.replace_time_zone(None))
             .alias("_bar"),
         )
-        .sort("asset_id", "interval", "_bar", "_repaired", "_derived", "_rank", "source", "ts")
+        .sort(
+            "asset_id",
+            "interval",
+            "_bar",
+            "_accepted",
+            "_repaired",
+            "_derived",
+            "_rank",
+            "source",
+            "ts",
+            descending=[False, False, False, True, *[False] * 5],
+        )
         .unique(["asset_id", "interval", "_bar"], keep="first", maintain_order=True)
     )
     return Verdict(
