@@ -27,7 +27,8 @@ def test_a_refused_directory_fails_the_run(database_url: str, tmp_path: Path) ->
                 vendors.app.faults.add([{"vendor": "nasdaqtrader", "kind": fault}])
             settings = load_settings(
                 database_url=database_url, home=tmp_path / str(number), market_time=NOW,
-                start_date=date(2013, 1, 2), sources="nasdaqtrader", nasdaqtrader_base_url=vendors.base_url("nasdaqtrader"),
+                start_date=date(2013, 1, 2), sources="nasdaqtrader",
+                nasdaqtrader_base_url=vendors.base_url("nasdaqtrader"),
             )  # fmt: skip
             with Platform.from_settings(settings) as platform, using(platform):
                 before = assets.universe(platform.db)
