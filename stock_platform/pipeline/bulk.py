@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from stock_platform.storage import assets as catalog
 from stock_platform.storage import readers
 from stock_platform.storage.connection import Database
 
+DATE_LENGTH = len("2024-01-31")
 FIELDS = ("close", "open", "high", "low", "volume", "vwap")
 ROWS = readers.STREAM_ROWS
 
@@ -31,15 +32,17 @@ class BulkReads(ABC):
         self,
         tickers: str | Iterable[str] | None = None,
         *,
-        as_of: date | str | None = None,
+        until: date | str | None = None,
         interval: str = "1d",
+        as_of: datetime | date | str | None = None,
     ) -> pl.DataFrame:
         """The last price of each ticker, as traded, by ticker.
 
         Args:
             tickers: None is every active asset.
-            as_of: the last session that counts; None is the last there is.
+            until: the last session that counts; None is the last there is.
             interval: a bar's length: 1m, 5m, 15m, 1h or 1d.
+            as_of: as for ``prices``: what this database knew then; None: now.
 
         Returns:
             Columns of ``prices``; tickers without a price are left out.
@@ -47,9 +50,11 @@ class BulkReads(ABC):
         Raises:
             InputError: an unknown ticker, a date or an interval that is none.
         """
-        bar, day = Interval.parse(interval), as_date("as_of", as_of)
+        bar, last = Interval.parse(interval), as_date("until", until)
+        moment = as_moment("as_of", as_of)
         names = self._names(tickers)
-        frame = readers.latest(self._db, names["asset_id"].to_list(), bar, day)
+        ids = names["asset_id"].to_list()
+        frame = readers.latest(self._db, ids, bar, until=last, as_of=moment)
         return _named(frame, names).sort("ticker")
 
     def wide(
@@ -194,6 +199,30 @@ def as_date(parameter: str, value: date | str | None) -> date | None:
         return date.fromisoformat(value)
     except ValueError:
         raise InputError(parameter, value, "use a date like 2024-01-31") from None
+
+
+def as_moment(parameter: str, value: datetime | date | str | None) -> datetime | None:
+    """An aware instant: a stamp's (UTC where it has no zone), or the end of a day in UTC.
+
+    Raises:
+        InputError: text that is neither.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = (
+                date.fromisoformat(value)
+                if len(value) <= DATE_LENGTH
+                else datetime.fromisoformat(value)
+            )
+        except ValueError:
+            raise InputError(
+                parameter, value, "use a date or a time like 2024-01-31 or 2024-01-31T21:00Z"
+            ) from None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.combine(value, time.max, UTC)
 
 
 def _named(frame: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:

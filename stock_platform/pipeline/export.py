@@ -26,7 +26,7 @@ from typing import Any
 
 import polars as pl
 
-from stock_platform.domain.bars import Interval
+from stock_platform.domain.bars import Adjust, Interval
 from stock_platform.domain.errors import InputError
 from stock_platform.pipeline.export_formats import SUFFIXES, Kind, assemble, write_part
 from stock_platform.pipeline.store import PERIODS, Store
@@ -37,6 +37,7 @@ from stock_platform.storage.connection import Database
 ROWS_PER_PART = 500_000
 QUERY, JOURNAL = "query.json", "parts.jsonl"
 _BARS_A_YEAR = {"1m": 98_280, "5m": 19_656, "15m": 6_552, "1h": 1_764, "1d": 252, "1wk": 52}
+_NAMES: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "ticker": pl.String()}
 _LONG_AFTER = 2999  # a year without bars
 _AROUND_THE_CLOCK = 4  # at most so many times the bars of an exchange's day
 
@@ -49,6 +50,8 @@ class Request:
         target: a file with one of the formats' suffixes, or a folder for files by year.
         kind: parquet, csv or sql.
         tickers: canonical; what the parts are made of.
+        assets: the tickers' assets, one a ticker, where a ticker alone would not tell: it was
+            another asset's before. Empty: whom the tickers mean now, or meant last.
         start: first session; None is the first there is.
         end: last session, inclusive.
         interval: as for ``Store.prices``.
@@ -62,6 +65,7 @@ class Request:
     end: date | None
     interval: str = "1d"
     adjust: str = "none"
+    assets: tuple[int, ...] = ()
 
     @property
     def single(self) -> bool:
@@ -80,7 +84,7 @@ class Request:
 
     def described(self) -> dict[str, Any]:
         """The question, to tell whether a folder holds parts of the same one."""
-        names = "\n".join(self.tickers).encode()
+        names = "\n".join([*self.tickers, *map(str, self.assets)]).encode()
         return {
             "format": str(self.kind),
             "tickers": len(self.tickers),
@@ -167,7 +171,8 @@ def run_export(
     began = time.monotonic()
     check_target(request, resume=resume, overwrite=overwrite)
     store = Store(db)
-    parts = list(_parts(db, request))
+    names = _names(store, request)
+    parts = list(_parts(db, request, names))
     folder, state = request.folder, request.state
     if overwrite:
         for old in (state, *([] if request.single else [folder])):
@@ -180,19 +185,19 @@ def run_export(
         str(request.target), str(request.kind), request.interval, request.adjust,
         len(request.tickers), parts=len(parts),
     )  # fmt: skip
-    for done, (name, year, tickers) in enumerate(parts):
+    for done, (name, year, some) in enumerate(parts):
         if tell is not None:
             tell(done, len(parts), summary.rows)
         if name in finished:
             summary.rows += finished[name]
             summary.resumed += 1
             continue
-        frame = _bars(store, request, year, tickers)
+        frame = _bars(store, request, year, some)
         _write(request, name, frame)
         summary.rows += frame.height
     files = [path for name, _, _ in parts if (path := folder / name).is_file()]
     if request.single:
-        empty = _bars(store, request, _LONG_AFTER, request.tickers[:1])
+        empty = _bars(store, request, _LONG_AFTER, names[:1])
         whole = state / "whole"
         assemble(request.kind, files, whole, empty, title=_title(request))
         _flush(whole)
@@ -206,10 +211,24 @@ def run_export(
     return summary
 
 
-def _parts(db: Database, request: Request) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-    """File, year and tickers of each part, by year. Raises InputError for an unknown ticker."""
-    found = Store(db).resolve(request.tickers)
-    ids = sorted(set(found.values()))
+def _names(store: Store, request: Request) -> pl.DataFrame:
+    """asset_id and ticker, one row an asset. Raises InputError for an unknown ticker."""
+    tickers, ids = list(request.tickers), list(request.assets)
+    if not ids:
+        found = store.resolve(tickers)
+        tickers, ids = list(found), list(found.values())
+    return (
+        pl.DataFrame({"asset_id": ids, "ticker": tickers}, schema=_NAMES)
+        .unique("asset_id", keep="first", maintain_order=True)
+        .sort("ticker", "asset_id")
+    )
+
+
+def _parts(
+    db: Database, request: Request, names: pl.DataFrame
+) -> Iterator[tuple[str, int, pl.DataFrame]]:
+    """File, year and assets of each part, by year."""
+    ids = names["asset_id"].to_list()
     interval = Interval.DAY if request.interval in PERIODS else Interval.parse(request.interval)
     span = readers.session_span(db, ids, interval)
     if span is None:
@@ -221,18 +240,19 @@ def _parts(db: Database, request: Request) -> Iterator[tuple[str, int, tuple[str
     if interval.intraday and (calendars == "24/7").any():
         bars *= _AROUND_THE_CLOCK
     size = max(1, ROWS_PER_PART // bars)
-    chunks = [request.tickers[at : at + size] for at in range(0, len(request.tickers), size)]
+    chunks = list(names.iter_slices(size))
     for year in range(first.year, last.year + 1):
         for number, chunk in enumerate(chunks):
             yield f"year={year}/part-{number:05}.{request.kind.suffix}", year, chunk
 
 
-def _bars(store: Store, request: Request, year: int, tickers: tuple[str, ...]) -> pl.DataFrame:
+def _bars(store: Store, request: Request, year: int, names: pl.DataFrame) -> pl.DataFrame:
     """The bars of a year; a week that lies in two belongs to that of its last session."""
     first = max(date(year, 1, 1), request.start or date.min)
     last = min(date(year, 12, 31), request.end or date.max)
     first = min(first, last)
-    frame = store.prices(tickers, first, last, adjust=request.adjust, interval=request.interval)
+    mode = Adjust.parse(request.adjust)
+    frame = store.of_assets(names, first, last, mode, request.interval)
     if request.interval not in PERIODS:
         return frame
     at_end = request.end is not None and year == request.end.year

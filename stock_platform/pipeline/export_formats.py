@@ -31,6 +31,7 @@ class Kind(StrEnum):
 SUFFIXES = tuple(f".{kind}" for kind in Kind)
 
 _TYPES = {
+    pl.Int32(): "integer",
     pl.String(): "text",
     pl.Date(): "date",
     pl.Float64(): "double precision",
@@ -92,7 +93,7 @@ def _preamble(frame: pl.DataFrame, title: str) -> str:
         f"-- {title}\n-- Load with: psql DATABASE -v ON_ERROR_STOP=1 -f THIS_FILE\n\n"
         "begin;\n\ncreate table prices (\n"
         + ",\n".join(columns)
-        + f',\n    primary key ("ticker", "{time}")\n);\n\n'
+        + f',\n    primary key ("asset_id", "{time}")\n);\n\n'
         f"copy prices ({listed}) from stdin (format csv);\n"
     )
 

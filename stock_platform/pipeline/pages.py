@@ -16,8 +16,8 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from stock_platform.domain.bars import Adjust, Interval
-from stock_platform.pipeline.bulk import as_span
-from stock_platform.pipeline.store import PERIODS, Store, as_moment
+from stock_platform.pipeline.bulk import as_moment, as_span
+from stock_platform.pipeline.store import PERIODS, Store
 
 WINDOW_ROWS = 20_000
 """About so many bars are read at a time where they are shorter than a day."""

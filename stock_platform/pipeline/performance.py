@@ -120,7 +120,7 @@ class _Inputs:
     def _rate(self, first: date, last: date) -> Rate:
         tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for currency, pair in self.rates.items():
-            frame = readers.latest(self.db, [abs(pair)], as_of=first).vstack(
+            frame = readers.latest(self.db, [abs(pair)], until=first).vstack(
                 readers.prices(self.db, [abs(pair)], first, last)
             )
             frame = frame.unique("session").sort("session")

@@ -7,7 +7,7 @@ Belongs here: the public reading API. Does not: SQL (storage/readers.py), adjust
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Literal, Self
 
@@ -19,14 +19,13 @@ from stock_platform.domain.corporate_actions import SPLITS, apply_adjustments
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.reconciling import Kind
 from stock_platform.domain.symbols import parse_symbol
-from stock_platform.pipeline.bulk import BulkReads, as_date
+from stock_platform.pipeline.bulk import BulkReads, as_date, as_moment, as_span
 from stock_platform.settings import Settings, load_settings
 from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
 from stock_platform.storage.series import series as read_series
 
-DATE_LENGTH = len("2024-01-31")
 LONGEST_PERIOD = timedelta(days=31)
 PERIODS = {"1wk": "weekly", "1mo": "monthly"}
 
@@ -70,16 +69,30 @@ class Store(BulkReads):
         """
         wanted = [tickers] if isinstance(tickers, str) else list(tickers)
         mode = Adjust.parse(adjust)
-        first, last = as_date("start", start), as_date("end", end)
+        first, last = as_span(start, end)
         moment = as_moment("as_of", as_of)
-        if first and last and first > last:
-            raise InputError("start", str(first), f"use a date up to the end, {last}")
-        ids = self._resolve(wanted)
-        names = pl.DataFrame(
-            {"asset_id": list(ids.values()), "ticker": list(ids.keys())},
-            schema={"asset_id": pl.Int32(), "ticker": pl.String()},
-        ).unique("asset_id", keep="first", maintain_order=True)
-        names = names.sort("ticker")  # bars come in this order
+        return self.of_assets(self._names(wanted), first, last, mode, interval, moment).drop(
+            "asset_id"
+        )
+
+    def of_assets(
+        self,
+        names: pl.DataFrame,
+        first: date | None,
+        last: date | None,
+        mode: Adjust,
+        interval: str,
+        moment: datetime | None = None,
+    ) -> pl.DataFrame:
+        """``prices`` of assets with the names to show: asset_id, then the columns of ``prices``.
+
+        ``names`` holds asset_id and ticker, one row an asset, though two assets may have had one
+        ticker; the others are as for ``prices``.
+
+        Raises:
+            InputError: an interval that does not exist.
+        """
+        names = names.sort("ticker", "asset_id")  # bars come in this order
         asset_ids = names["asset_id"].to_list()
         if interval not in PERIODS:
             bar = Interval.parse(interval)
@@ -92,8 +105,8 @@ class Store(BulkReads):
             frame = self._adjusted(stored, mode)
         named = frame.join(names, on="asset_id", how="left", maintain_order="left")
         if interval in PERIODS or moment is not None:
-            named = named.sort("ticker", "period" if interval in PERIODS else "ts")
-        return named.select("ticker", pl.exclude("ticker", "asset_id", "interval"))
+            named = named.sort("ticker", "asset_id", "period" if interval in PERIODS else "ts")
+        return named.select("asset_id", "ticker", pl.exclude("ticker", "asset_id", "interval"))
 
     def series(
         self,
@@ -232,30 +245,6 @@ class Store(BulkReads):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def as_moment(parameter: str, value: datetime | date | str | None) -> datetime | None:
-    """An aware instant: a stamp's (UTC where it has no zone), or the end of a day in UTC.
-
-    Raises:
-        InputError: text that is neither.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            value = (
-                date.fromisoformat(value)
-                if len(value) <= DATE_LENGTH
-                else datetime.fromisoformat(value)
-            )
-        except ValueError:
-            raise InputError(
-                parameter, value, "use a date or a time like 2024-01-31 or 2024-01-31T21:00Z"
-            ) from None
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return datetime.combine(value, time.max, UTC)
 
 
 def open_store(url: str | None = None) -> Store:

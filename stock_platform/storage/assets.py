@@ -146,15 +146,18 @@ def universe(
     shards: Sequence[int] | None = None,
     tickers: Sequence[str] | None = None,
     calendar: str | None = None,
+    delisted: bool = False,
 ) -> pl.DataFrame:
     """The assets of a scope: ASSETS, by id. ``ticker`` is the current, or the last, one.
 
     Args:
         db: the database.
-        scope: ``watchlist``, the tracked assets, or ``market``, every active share and coin.
+        scope: ``watchlist``, the tracked assets, or ``market``, every share and coin.
         shards: only these shards of the market scope, 0 to 31.
         tickers: only the assets that currently have these tickers.
         calendar: only the assets of this exchange calendar.
+        delisted: those of the market that are no longer listed, too. Of several assets that
+            had one ticker each has its own id.
 
     Raises:
         InputError: an unknown scope or shard.
@@ -164,8 +167,10 @@ def universe(
     conditions: list[sql.Composable] = [
         sql.SQL("a.asset_id in (select asset_id from stocks.tracked_assets)")
         if scope == "watchlist"
-        else sql.SQL("a.active and a.asset_class not in ('index', 'fx', 'commodity')")
+        else sql.SQL("a.asset_class not in ('index', 'fx', 'commodity')")
     ]
+    if scope == "market" and not delisted:
+        conditions.append(sql.SQL("a.active"))
     if shards is not None:
         for shard in shards:
             if not 0 <= shard < SHARDS:

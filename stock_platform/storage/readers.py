@@ -237,25 +237,28 @@ def latest(
     db: Database,
     asset_ids: Sequence[int],
     interval: Interval = Interval.DAY,
-    as_of: date | None = None,
+    *,
+    until: date | None = None,
+    as_of: datetime | None = None,
 ) -> pl.DataFrame:
-    """The last validated price of each asset, up to a session where given: VALIDATED_PRICES.
+    """The last validated price of each asset: VALIDATED_PRICES.
 
-    Assets without a price are left out.
+    ``until``: the last session that counts. ``as_of``: as they were known at that moment; None:
+    now. Assets without a price are left out.
     """
     with db.connect() as connection:
         return read(
             connection,
             sql.SQL(
                 "select {} from unnest({}) as a(id) cross join lateral ("
-                "select * from stocks.{} r where r.asset_id = a.id "
+                "select * from {} r where r.asset_id = a.id "
                 "and r.interval = {} and {} order by r.ts desc limit 1) as r order by r.asset_id"
             ).format(
                 _columns(VALIDATED_PRICES),
                 ints(sorted(set(asset_ids))),
-                sql.Identifier(price_table(interval)),
+                _prices(price_table(interval), as_of),
                 sql.Literal(str(interval)),
-                _between(None, as_of),
+                _between(None, until),
             ),
             VALIDATED_PRICES,
         )

@@ -108,6 +108,18 @@ def test_prices_come_in_four_formats(cli: Cli, fill: Fill, ticker: str) -> None:
     assert [path.name for path in cli.folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_an_export_of_the_market_has_what_was_delisted(
+    cli: Cli, fill: Fill, ticker: str, database_url: str
+) -> None:
+    """Unless they are left out: who studies those that are left studies the lucky ones."""
+    fill(ticker, start=START, end=END)
+    with Database(database_url) as db, db.connect() as connection:
+        connection.execute("update stocks.assets set active = false")
+    made = cli("export", "all.parquet", "--scope", "market", "--json")
+    assert (made.json["rows"], made.json["tickers"]) == (SESSIONS, 1)
+    assert "market is empty" in cli("export", "x", "--scope", "market", "--no-delisted").error
+
+
 def test_actions_and_what_was_known(cli: Cli, fill: Fill, ticker: str, database_url: str) -> None:
     """Splits and dividends with who told them; prices as of before anything was loaded: none."""
     fill(ticker, start=START, end=END)

@@ -14,7 +14,8 @@ from psycopg import sql
 from stock_platform.domain.bars import PRICE_COLUMNS, UTC_STAMP, Adjust
 from stock_platform.domain.batches import ANSWERED, FetchBatch
 from stock_platform.domain.errors import InputError
-from stock_platform.pipeline.store import Store, as_moment
+from stock_platform.pipeline.bulk import as_moment
+from stock_platform.pipeline.store import Store
 from stock_platform.storage import actions, assets, readers, writers
 from stock_platform.storage.connection import Database
 from stock_platform_tests.storage import worlds
@@ -102,6 +103,25 @@ def test_a_corrected_bar_is_kept_as_it_was(database: Database, ids: list[int]) -
     assert store.prices("T1").height == len(DAYS) - 1
     assert store.prices("T1", as_of=hour(2)).height == len(DAYS)
     assert store.prices(NAMES, as_of=hour(0) - timedelta(seconds=1)).is_empty()
+
+
+def test_the_latest_as_it_was_known(database: Database, ids: list[int]) -> None:
+    """``as_of`` is what was known, whatever the session; ``until`` the session, known now."""
+    bars = worlds.raw_bars(ids, DAYS)
+    early = bars.filter(pl.col("session") < DAYS[30])
+    store = Store(database)
+    judge(database, early, hour(0))
+    before = store.latest()
+    judge(database, bars.with_columns(pl.col("close") + 1, pl.col("high") + 1), hour(1))
+    assert_frame_equal(store.latest(as_of=hour(0)), before)
+    assert set(store.latest(as_of=hour(1))["session"]) == {DAYS[-1]}
+    assert_frame_equal(store.latest(as_of=hour(1)), store.latest())
+    assert_frame_equal(
+        store.latest(as_of=hour(0), until=DAYS[3]),
+        store.prices(NAMES, DAYS[3], DAYS[3], as_of=hour(0)),
+    )
+    assert_frame_equal(store.latest(until=DAYS[3]), store.prices(NAMES, DAYS[3], DAYS[3]))
+    assert store.latest(as_of=hour(0) - timedelta(seconds=1)).is_empty()
 
 
 @pytest.mark.parametrize("seed", range(4))

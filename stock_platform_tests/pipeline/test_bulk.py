@@ -61,8 +61,8 @@ def test_the_latest_of_all(store: Store) -> None:
         ("AA", DAYS[-1]), ("MM", DAYS[-1]), ("ZZ", DAYS[-2]),
     ]  # fmt: skip
     assert last.columns == store.prices("AA").columns
-    assert store.latest(["MM"], as_of=DAYS[3])["session"].to_list() == [DAYS[3]]
-    assert store.latest(as_of="2020-01-01").is_empty()
+    assert store.latest(["MM"], until=DAYS[3])["session"].to_list() == [DAYS[3]]
+    assert store.latest(until="2020-01-01").is_empty()
 
 
 def test_a_wide_frame(store: Store) -> None:

@@ -84,7 +84,7 @@ def test_every_format_holds_what_the_store_reads(
         if name == "all.csv":
             read = pl.read_csv(target, schema_overrides={"open": pl.Float64, "volume": pl.Float64})
             assert read.sort(order)["close"].equals(expected["close"])
-            assert read.columns == expected.columns
+            assert read.columns == ["asset_id", *expected.columns]
         else:
             read = pl.read_parquet(target)
             assert read.select(expected.columns).sort(order).equals(expected)
@@ -97,7 +97,28 @@ def test_a_range_of_weeks(filled: Database, tmp_path: Path) -> None:
     chosen = {"interval": "1wk", "start": DAYS[1], "end": date(2023, 12, 30)}
     run_export(filled, request(tmp_path / "w.parquet", **chosen))
     expected = Store(filled).prices(TICKERS, DAYS[1], date(2023, 12, 30), interval="1wk")
-    assert pl.read_parquet(tmp_path / "w.parquet").equals(expected.sort("ticker", "period"))
+    read = pl.read_parquet(tmp_path / "w.parquet").drop("asset_id")
+    assert read.equals(expected.sort("ticker", "period"))
+
+
+def test_a_ticker_of_two_companies(filled: Database, tmp_path: Path) -> None:
+    """Whoever had it before is exported too, under an asset_id of its own; SQL loads as well."""
+    (former,) = assets.resolve(filled, ["AA"]).values()
+    assets.set_listing(filled, former, delisted_on=DAYS[-1])
+    heir = assets.NewAsset("AA", "stock", "XNYS", listed_on=date(2024, 2, 1))
+    (now,) = assets.register(filled, [heir]).values()
+    bars = worlds.raw_bars([now], worlds.weekdays(date(2024, 2, 1), 5), seed=9)
+    writers.write_validated(filled, worlds.validated(bars))
+    pairs = {"tickers": ("AA", "AA", "BB"), "assets": (former, now, former + 1)}
+    run_export(filled, request(tmp_path / "all.parquet", **pairs))
+    read = pl.read_parquet(tmp_path / "all.parquet")
+    assert read.group_by("asset_id", "ticker").len().sort("asset_id").rows() == [
+        (former, "AA", len(DAYS)), (former + 1, "BB", len(DAYS)), (now, "AA", 5),
+    ]  # fmt: skip
+    run_export(filled, request(tmp_path / "mine.parquet", tickers=("AA",)))
+    assert pl.read_parquet(tmp_path / "mine.parquet").equals(read.filter(pl.col("asset_id") == now))
+    known = assets.universe(filled, delisted=True)
+    assert known["asset_id"].to_list() == [former, *range(former + 1, former + 4), now]
 
 
 def test_sql_loads(filled: Database, tmp_path: Path) -> None:
@@ -190,5 +211,6 @@ def test_no_prices(filled: Database, tmp_path: Path) -> None:
     """A range without any gives a file with the columns alone."""
     made = run_export(filled, request(tmp_path / "a.parquet", start=date(2030, 1, 1)))
     assert made.rows == 0
-    assert pl.read_parquet(tmp_path / "a.parquet").columns == Store(filled).prices("AA").columns
+    columns = ["asset_id", *Store(filled).prices("AA").columns]
+    assert pl.read_parquet(tmp_path / "a.parquet").columns == columns
     assert json.loads(json.dumps(made.as_dict()))["parts"] == 0

@@ -60,9 +60,9 @@ def test_raw_of_a_sparse_grid(database: Database, ids: list[int], bars: pl.DataF
 def test_latest(database: Database, ids: list[int], bars: pl.DataFrame) -> None:
     """The last price of each asset, and the last up to a day."""
     assert readers.latest(database, [*ids, 99])["session"].to_list() == [DAYS[-1]] * 3
-    past = readers.latest(database, ids[:1], as_of=DAYS[3])
+    past = readers.latest(database, ids[:1], until=DAYS[3])
     assert past["session"].to_list() == [DAYS[3]]
-    assert readers.latest(database, ids, as_of=date(2020, 1, 1)).is_empty()
+    assert readers.latest(database, ids, until=date(2020, 1, 1)).is_empty()
 
 
 def test_actions(database: Database, ids: list[int], bars: pl.DataFrame) -> None:

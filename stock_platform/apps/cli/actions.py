@@ -38,8 +38,8 @@ def actions(
     from stock_platform.apps.cli import DONE, PARTLY
     from stock_platform.apps.cli import output as out
     from stock_platform.apps.cli.selection import read_tickers
+    from stock_platform.pipeline.bulk import as_moment
     from stock_platform.pipeline.runtime import Platform
-    from stock_platform.pipeline.store import as_moment
 
     (name,) = read_tickers([ticker])
     moment = as_moment("as-of", as_of)

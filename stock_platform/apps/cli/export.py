@@ -37,6 +37,9 @@ def export(
         str | None, typer.Option(help="parquet, csv or sql. Default: the suffix, else parquet.")
     ] = None,
     *,
+    delisted: Annotated[
+        bool, typer.Option(help="Of the market: what is no longer listed, too.")
+    ] = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an export that was stopped.")
     ] = False,
@@ -49,7 +52,8 @@ def export(
 
     Parts that are finished are kept: after Ctrl-C, or worse, go on with --resume. A folder has
     the layout year=2024/part-00000.parquet that polars, DuckDB and Spark read as one table.
-    Prices are as traded unless adjusted; stamps are UTC at the bar's start.
+    Prices are as traded unless adjusted; stamps are UTC at the bar's start. A ticker that several
+    companies had, one after the other, has an asset_id for each.
     """
     from stock_platform.apps.cli import output as out
     from stock_platform.apps.cli.prices import check_interval
@@ -66,12 +70,16 @@ def export(
     check_interval(interval, adjust)
     kind = choose_kind(format, target)
     with Platform.from_settings() as platform:
+        ids: tuple[int, ...] = ()
         if not names:
-            known = assets.universe(platform.db, "market" if scope is Scope.MARKET else "watchlist")
-            names = tuple(sorted(known["ticker"].drop_nulls().unique()))
+            market = scope is Scope.MARKET
+            known = assets.universe(
+                platform.db, "market" if market else "watchlist", delisted=delisted
+            ).sort("ticker", "asset_id")
+            names, ids = tuple(known["ticker"]), tuple(known["asset_id"])
         if not names:
             raise InputError("tickers", "none", f"name some: the {scope} is empty")
-        request = Request(target, kind, names, first, last, interval, adjust)
+        request = Request(target, kind, names, first, last, interval, adjust, ids)
         check_target(request, resume=resume, overwrite=overwrite)
         with CountProgress("export", "parts") as progress:
             try:

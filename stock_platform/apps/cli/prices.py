@@ -56,8 +56,9 @@ def prices(
     exchange's date.
     """
     from stock_platform.apps.cli.selection import read_span, read_tickers
+    from stock_platform.pipeline.bulk import as_moment
     from stock_platform.pipeline.runtime import Platform
-    from stock_platform.pipeline.store import Store, as_moment
+    from stock_platform.pipeline.store import Store
 
     chosen = Format.JSON if json else choose_format(format, output)
     first, last = read_span(start, end)
