@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     alert_repeat_hours: float = Field(default=24.0, gt=0)
 
+    live_minutes: int = Field(default=15, ge=0, le=1440)
+    """Minutes between two quotes of a tracked asset while its exchange is open; 0: none."""
+
     webserver_host: str = "127.0.0.1"
     webserver_port: int = Field(default=3000, ge=0, le=65535)
 

@@ -8,16 +8,21 @@ holidays, ad-hoc closures, half days and daylight saving. A calendar is computed
 the usual span of years (0.3 s), and for two centuries (1 s) when a day outside it is asked
 for, and then answered from numpy arrays; the library is imported at the first question.
 Holidays more than a year or two ahead are by the rules of today: exchanges announce no
-more. An exchange is open through its lunch break. Two calendars are plain: ``24/7`` (coins:
-UTC days) and ``24/5`` (currencies: UTC weekdays).
+more. Two calendars are plain: ``24/7`` (coins: UTC days) and ``24/5`` (currencies: UTC weekdays).
+
+A session is what a daily bar covers: from its open to its close, the lunch break included.
+``trading_session`` is about the instant instead: nothing trades in a lunch break, and
+currencies trade without a pause from Sunday to Friday, 17:00 in New York, so that Monday's
+session trades from Sunday evening on and Friday's until its evening there.
 """
 
 from __future__ import annotations
 
 import warnings
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, cached_property
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -35,20 +40,28 @@ EARLIEST, LATEST = date(1900, 1, 1), date(2099, 12, 31)
 
 ROUND_THE_CLOCK = ("24/7", "24/5")
 
-WEEKEND = 5
-"""From this day of the week on, Monday being 0."""
+FX_WEEK = (time(17), "America/New_York")
+"""When currencies open on Sundays and close on Fridays, there."""
+
+WEEKEND, _SUNDAY = 5, 6
+"""From this day of the week on, Monday being 0, there are no sessions."""
 
 _MARGIN = timedelta(days=30)
 _Stamps = npt.NDArray[np.datetime64]
 
 
 class _Schedule(NamedTuple):
-    """Sessions, their opens and closes (datetime64[us], UTC), and which of them end early."""
+    """Sessions, their opens and closes (datetime64[us], UTC), and which of them end early.
+
+    ``pauses`` and ``resumes`` bound the lunch breaks; NaT where a session has none.
+    """
 
     days: Sessions
     opens: _Stamps
     closes: _Stamps
     half: npt.NDArray[np.bool_]
+    pauses: _Stamps
+    resumes: _Stamps
 
 
 @cache
@@ -106,18 +119,21 @@ class ExchangeCalendar:
             opens, closes = (
                 (days + np.timedelta64(n, "D")).astype("datetime64[us]") for n in (0, 1)
             )
-            return _Schedule(days, opens, closes, np.zeros(len(days), dtype=np.bool_))
+            never = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[us]")
+            return _Schedule(days, opens, closes, np.zeros(len(days), dtype=np.bool_), never, never)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # lunch breaks that came and went
             schedule = self._library.schedule(first, last)
             early = self._library.early_closes(schedule).index
         days = schedule.index.to_numpy().astype("datetime64[D]")
-        opens, closes = (
+        opens, closes, pauses, resumes = (
             schedule[c].dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-            for c in ("market_open", "market_close")
+            if c in schedule.columns
+            else np.full(len(days), np.datetime64("NaT"), dtype="datetime64[us]")
+            for c in ("market_open", "market_close", "break_start", "break_end")
         )
         half = np.asarray(schedule.index.isin(early), dtype=np.bool_)
-        return _Schedule(days, opens, closes, half)
+        return _Schedule(days, opens, closes, half, pauses, resumes)
 
     def sessions(self, start: date, end: date) -> Sessions:
         """The sessions from start to end, both inclusive, ascending.
@@ -171,6 +187,42 @@ class ExchangeCalendar:
     def is_open(self, now: datetime) -> bool:
         """Whether the exchange trades at that instant."""
         return self.session_of(now) is not None
+
+    def trading_since(self, now: datetime) -> datetime | None:
+        """Since when it trades without a pause at an instant; None where it does not.
+
+        The session's open, or the end of its lunch break. Round the clock: midnight in UTC, or
+        the week's beginning where that is later.
+        """
+        if self.name == "24/5":
+            weekend_ends = _fx_weekend_end(now)
+            midnight = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+            return None if now < weekend_ends else max(midnight, weekend_ends)
+        moment = _stamp("now", now)
+        schedule = self._schedule(now.date())
+        at = np.searchsorted(schedule.opens, moment, "right") - 1
+        if at < 0 or moment >= schedule.closes[at]:
+            return None
+        if moment >= schedule.resumes[at]:  # false where there is no break
+            return _instant(schedule.resumes[at])
+        return None if moment >= schedule.pauses[at] else _instant(schedule.opens[at])
+
+    def trades(self, now: datetime) -> bool:
+        """Whether one can trade at that instant: no lunch break, no weekend of currencies."""
+        return self.trading_since(now) is not None
+
+    def trading_session(self, instant: datetime) -> date | None:
+        """The session that a trade at an instant belongs to: the last one that had begun.
+
+        Currencies' Sunday evenings are Monday's, their Saturdays Friday's. None before the
+        first session.
+        """
+        if self.name == "24/5" and instant.astimezone(UTC).weekday() == _SUNDAY:
+            monday = instant.astimezone(UTC).date() + timedelta(days=1)
+            return monday if self.trades(instant) else monday - timedelta(days=3)
+        schedule = self._schedule(instant.date())
+        at = np.searchsorted(schedule.opens, _stamp("instant", instant), "right") - 1
+        return None if at < 0 else _day(schedule.days[at])
 
     def last_completed(self, now: datetime) -> date:
         """The last session whose close has passed. Raises InputError before the first one."""
@@ -237,6 +289,18 @@ class ExchangeCalendar:
                 f"use a session of {self.name}; the next one is {following}",
             )
         return schedule, at
+
+
+def _fx_weekend_end(now: datetime) -> datetime:
+    """The end of the weekend of currencies that ``now`` is in, or of the last one before it."""
+    at, zone = FX_WEEK
+    place = ZoneInfo(zone)
+    local = now.astimezone(place)
+    sunday = local.date() - timedelta(days=(local.weekday() + 1) % 7)
+    friday = sunday + timedelta(days=5)
+    if local >= datetime.combine(friday, at, place):
+        sunday += timedelta(days=7)
+    return datetime.combine(sunday, at, place).astimezone(UTC)
 
 
 def _bounded(parameter: str, day: date) -> np.datetime64:

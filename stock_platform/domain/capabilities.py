@@ -129,6 +129,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class LiveQuotes:
+    """What quotes of a source are worth while an exchange is open.
+
+    A source whose quotes are of the last session only has none.
+
+    Attributes:
+        asset_classes: of what it tells the price now.
+        at_once: symbols that one call can name.
+        abroad: whether listings outside the United States are among them.
+    """
+
+    asset_classes: tuple[AssetClass, ...]
+    at_once: int = 1
+    abroad: bool = False
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """A source as data.
 
@@ -144,6 +161,7 @@ class Capabilities:
         default_on: whether it is used without being asked for.
         feeds: what it can tell besides bars.
         market_feeds: those of them that it tells of every symbol at once.
+        live: what its quotes are good for while exchanges are open; None: not live.
         standby: it is asked only for cells that no other source in play can reach.
         bucket: whose limits it shares: sources of one host are counted together under this
             name; None is its own.
@@ -162,6 +180,7 @@ class Capabilities:
     default_on: bool = True
     feeds: tuple[Feed, ...] = ()
     market_feeds: tuple[Feed, ...] = ()
+    live: LiveQuotes | None = None
     standby: bool = False
     bucket: str | None = None
     meter: Meter | None = None

@@ -35,6 +35,7 @@ from stock_platform.orchestration.backfills import backfill_job, portfolio_senso
 from stock_platform.orchestration.checks import scope_checks
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
+from stock_platform.orchestration.live import live_sensor
 from stock_platform.orchestration.partitions import build_scopes
 from stock_platform.orchestration.pruning import prune_job, prune_schedule
 from stock_platform.orchestration.resources import PlatformResource, platform_resource
@@ -110,6 +111,7 @@ def build_definitions(
             portfolio_sensor(),
             alert_sensor(),
             failure_sensor(),
+            live_sensor(),
             performance_sensor(measure, [follow, fill]),
         ],
         resources=resources(ours),

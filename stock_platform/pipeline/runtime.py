@@ -94,6 +94,13 @@ class Platform:
         return build_sources(self.settings, self.quota, self.clock)
 
     @cached_property
+    def live_sources(self) -> dict[str, Source]:
+        """The same for quotes, which are worth nothing later: they give up soon."""
+        from stock_platform.pipeline.wiring import build_sources
+
+        return build_sources(self.settings, self.quota, self.clock, hurried=True)
+
+    @cached_property
     def capabilities(self) -> dict[str, Capabilities]:
         """What the sources can do, by name."""
         return {name: source.capabilities for name, source in self.sources.items()}
@@ -352,8 +359,9 @@ class Platform:
 
     def close(self) -> None:
         """Close connections; sources keep no state of their own."""
-        for source in self.__dict__.get("sources", {}).values():
-            source.close()
+        for name in ("sources", "live_sources"):
+            for source in self.__dict__.get(name, {}).values():
+                source.close()
         if "db" in self.__dict__:
             self.db.close()
 

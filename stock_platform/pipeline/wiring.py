@@ -7,6 +7,7 @@ Belongs here: turning settings into sources. Does not: what a source can do
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from stock_platform.domain.capabilities import Capabilities, Limit
@@ -21,6 +22,13 @@ from stock_platform.sources.spec import Setup
 
 MAX_PAUSE = 5.0
 """Seconds that a fetch waits after a refusal before it goes on with other sources."""
+
+HURRIED: dict[str, Any] = {
+    "connect_timeout": 4.0,
+    "read_timeout": 6.0,
+    "total_timeout": 8.0,
+    "attempts": 1,
+}
 
 
 def scale_limits(capabilities: Capabilities, rate: float) -> Capabilities:
@@ -72,14 +80,18 @@ def chosen(settings: Settings) -> tuple[str, ...]:
     return settings.sources or by_default
 
 
-def build_sources(settings: Settings, quota: Quota, clock: Clock) -> dict[str, Source]:
+def build_sources(
+    settings: Settings, quota: Quota, clock: Clock, *, hurried: bool = False
+) -> dict[str, Source]:
     """The sources that are switched on and have what they need, by name, best first.
+
+    ``hurried`` ones give up soon: for what is worth nothing later.
 
     Raises:
         InputError: as ``chosen``, or a source's own settings are not allowed.
     """
     built = {
-        name: build_source(name, settings, quota, clock, max_pause=MAX_PAUSE)
+        name: build_source(name, settings, quota, clock, max_pause=MAX_PAUSE, hurried=hurried)
         for name in chosen(settings)
         if lacks(name, settings) is None
     }
@@ -87,11 +99,18 @@ def build_sources(settings: Settings, quota: Quota, clock: Clock) -> dict[str, S
 
 
 def build_source(
-    name: str, settings: Settings, quota: Quota, clock: Clock, *, max_pause: float | None = None
+    name: str,
+    settings: Settings,
+    quota: Quota,
+    clock: Clock,
+    *,
+    max_pause: float | None = None,
+    hurried: bool = False,
 ) -> Source:
     """One source by name, whether it is switched on or not.
 
     ``max_pause`` is the longest wait after a refusal; None waits as long as for the quota.
+    ``hurried``: see ``build_sources``.
 
     Raises:
         InputError: an unknown source; or it lacks something, named by its variable.
@@ -101,6 +120,16 @@ def build_source(
     if missing is not None:
         raise InputError(missing, "", f"set it to use the source {name}")
     keys = {variable: settings.key(variable) for variable in spec.capabilities.variables}
+    options = HttpOptions(
+        user_agent=settings.user_agent,
+        cache_dir=settings.cache_dir,
+        max_wait=settings.max_wait_seconds,
+        max_pause=max_pause,
+    )
+    if hurried:
+        options = replace(
+            options, max_wait=min(options.max_wait, MAX_PAUSE), max_pause=0.0, **HURRIED
+        )
     return build(
         Setup(
             capabilities=capabilities_of(name, settings),
@@ -108,12 +137,7 @@ def build_source(
             clock=clock,
             keys={variable: key for variable, key in keys.items() if key},
             base_url=settings.base_url(name),
-            http=HttpOptions(
-                user_agent=settings.user_agent,
-                cache_dir=settings.cache_dir,
-                max_wait=settings.max_wait_seconds,
-                max_pause=max_pause,
-            ),
+            http=options,
             options=settings.source_options(name),
         )
     )

@@ -148,6 +148,8 @@ class Question:
         symbol: canonical ticker, or a series' id; None for the whole directory.
         start, end: inclusive dates, where the feed has a time; None is the vendor's all.
         expiry: of an option chain; None is the nearest.
+        symbols: of a quote, several tickers at once, up to the source's ``live.at_once``; those
+            it has no quote of are left out of the answer. In place of ``symbol``.
         top: of a directory, only so many, the largest first, where the vendor ranks them.
     """
 
@@ -157,11 +159,15 @@ class Question:
     end: date | None = None
     expiry: date | None = None
     top: int | None = None
+    symbols: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """``listing``, ``quote AAPL``; no secrets, stable."""
         span = f" {self.start or ''}..{self.end or ''}" if self.start or self.end else ""
         who = self.symbol or (f"top {self.top}" if self.top else "all")
+        if self.symbols:
+            more = len(self.symbols) - 1
+            who = f"{self.symbols[0]}+{more}" if more else self.symbols[0]
         return f"{self.feed} {who}{span}"
 
 

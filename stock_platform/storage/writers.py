@@ -101,7 +101,7 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
     with db.connect() as connection:
         begin(connection)
         lock_assets(connection, Kind.RAW, assets)
-        ids = _log(connection, [b.call for b in batches], run_id)
+        ids = log_calls(connection, [b.call for b in batches], run_id)
         bars, rejected = _fetched(batches, ids)
         report = WriteReport()
         for group in bars.partition_by("interval", "source") if not bars.is_empty() else []:
@@ -223,7 +223,7 @@ def _recompute(connection: Connection, days: pl.DataFrame) -> int:
     )
 
 
-def _log(
+def log_calls(
     connection: Connection, calls: Sequence[CallRecord | None], run_id: str | None
 ) -> list[int | None]:
     """Append calls to the fetch log; their ids, None where there was no call."""

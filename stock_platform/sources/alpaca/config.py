@@ -24,7 +24,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    LiveQuotes,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass
 
 NAME = "alpaca"
@@ -61,4 +68,5 @@ CAPABILITIES = Capabilities(
     needs_key=KEY_VARIABLE,
     also_needs=(SECRET_VARIABLE,),
     feeds=(Feed.QUOTE,),
+    live=LiveQuotes((AssetClass.STOCK, AssetClass.ETF)),
 )

@@ -13,7 +13,7 @@ import polars as pl
 
 from stock_platform.domain.bars import Basis
 from stock_platform.domain.capabilities import Feed, Limit, Tile
-from stock_platform.domain.errors import InputError, UnknownSymbol
+from stock_platform.domain.errors import InputError, NoData, UnknownSymbol
 from stock_platform.domain.symbols import AssetClass, pair_of, parse_symbol
 from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.coingecko.coins import IDS
@@ -35,6 +35,7 @@ from stock_platform.sources.coingecko.parse import (
     read_page,
     read_profile,
     read_quote,
+    read_quotes,
 )
 from stock_platform.sources.http import Call
 from stock_platform.sources.payload import utc_midnight
@@ -102,6 +103,8 @@ class CoinGeckoSource(VendorSource):
                     "/coins/list", {}, read=lambda r: read_listing(r.status, r.body)
                 )
                 return call.stamp(Facts(Feed.LISTING, frame, rejected))
+            if question.symbols:
+                return call.stamp(_several(call, question.symbols))
             return call.stamp(self._coin(call, question))
 
     def _coin(self, call: Call, question: Question) -> Facts:
@@ -144,6 +147,37 @@ def _largest(call: Call, top: int) -> Facts:
             break
     frame, rejected = named_coins(bodies[:top])
     return Facts(Feed.LISTING, frame, rejected)
+
+
+def _several(call: Call, symbols: tuple[str, ...]) -> Facts:
+    """The prices of several coins, a page of 250 for each currency they are quoted in."""
+    coins: dict[str, dict[str, str]] = {}
+    for symbol in symbols:
+        try:
+            coin = _coin(symbol)
+        except UnknownSymbol:
+            continue
+        coins.setdefault(coin.currency, {})[coin.id] = coin.symbol
+    if not coins:
+        raise NoData(NAME, f"no quote of {', '.join(symbols)}")
+    found = [_priced(call, currency, ids) for currency, ids in coins.items()]
+    return Facts(
+        Feed.QUOTE, pl.concat([quotes for quotes, _ in found]), pl.concat([bad for _, bad in found])
+    )
+
+
+def _priced(call: Call, currency: str, ids: dict[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """QUOTES and REJECTED of up to a page of coins in one currency; their symbols by id."""
+    params: dict[str, str | int] = {
+        "vs_currency": currency.lower(),
+        "ids": ",".join(ids),
+        "per_page": COINS_A_PAGE,
+    }
+    return call.get(
+        "/coins/markets",
+        params,
+        read=lambda r: read_quotes(r.status, r.body, ids, currency, r.received_at),
+    )
 
 
 def _coin(text: str | None) -> _Coin:

@@ -19,7 +19,14 @@ none. Stamps are epoch milliseconds, and ISO 8601 with a Z in ``last_updated``.
 from __future__ import annotations
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    LiveQuotes,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass
 
 NAME = "coingecko"
@@ -54,4 +61,5 @@ CAPABILITIES = Capabilities(
     preference=75,
     may_use=(KEY_VARIABLE,),
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING),
+    live=LiveQuotes((AssetClass.CRYPTO,), at_once=250),
 )

@@ -12,6 +12,7 @@ Errors come in three shapes: ``{"error": "coin not found"}``, ``{"status": {"err
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -211,6 +212,36 @@ def read_quote(
         raise Malformed(NAME, f"{symbol}: no price in {currency}")
     row = {"symbol": symbol, "ts": at, "price": price, "high": high, "low": low}
     return pl.DataFrame([{**dict.fromkeys(QUOTES), **row, "currency": currency}], schema=QUOTES)
+
+
+def read_quotes(
+    status: int, body: bytes, ids: Mapping[str, str], currency: str, now: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """QUOTES of several coins of ``markets`` (their symbols by id), and REJECTED.
+
+    Coins that are not in the answer are left out.
+    """
+    document = _document(status, body, "the coins")
+    frames, rejected = [pl.DataFrame(schema=QUOTES)], []
+    for entry in as_list(NAME, document, "a page of coins"):
+        coin = as_mapping(NAME, entry, "a coin").get("id")
+        symbol = ids.get(str(coin))
+        if symbol is None:
+            continue
+        try:
+            frames.append(
+                read_quote(
+                    status,
+                    json.dumps([entry]).encode(),
+                    symbol=symbol,
+                    coin=str(coin),
+                    currency=currency,
+                    now=now,
+                )
+            )
+        except Malformed as error:
+            rejected.append(rejected_row(entry, error.detail, symbol=symbol))
+    return pl.concat(frames), rejected_frame(rejected)
 
 
 def read_profile(

@@ -28,12 +28,15 @@ from stock_platform.domain.capabilities import (
     Endpoint,
     Feed,
     Limit,
+    LiveQuotes,
     Meter,
     TileShape,
 )
 from stock_platform.domain.symbols import AssetClass
 
 FINE = (Interval.HOUR, Interval.MINUTES_15, Interval.MINUTES_5, Interval.MINUTE)
+
+LIVE = LiveQuotes((AssetClass.CRYPTO,))
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ BINANCE = Exchange(
         limits=(Limit(2400, 60.0),),
         preference=35,
         concurrency=4,
+        live=LIVE,
         feeds=(Feed.QUOTE, Feed.LISTING),
         meter=Meter("x-mbx-used-weight-1m", most=6000.0, seconds=60.0, each=2.0),
     ),
@@ -122,6 +126,7 @@ KRAKEN = Exchange(
         ),
         limits=(Limit(1, 1.0),),
         preference=37,
+        live=LIVE,
         feeds=(Feed.QUOTE,),
     ),
     fields={"open": 1, "high": 2, "low": 3, "close": 4, "vwap": 5, "volume": 6, "trades": 7},
@@ -143,6 +148,7 @@ COINBASE = Exchange(
         limits=(Limit(10, 1.0),),
         preference=36,
         concurrency=4,
+        live=LIVE,
         feeds=(Feed.QUOTE,),
     ),
     fields={"open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"},

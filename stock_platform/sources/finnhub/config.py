@@ -24,7 +24,14 @@ silence settles nothing: ``complete`` is False.
 from __future__ import annotations
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    LiveQuotes,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass
 
 NAME = "finnhub"
@@ -91,5 +98,6 @@ CAPABILITIES = Capabilities(
     concurrency=4,
     needs_key=KEY_VARIABLE,
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.LISTING),
+    live=LiveQuotes((AssetClass.STOCK, AssetClass.ETF)),
     standby=True,
 )

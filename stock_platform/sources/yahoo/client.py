@@ -1,10 +1,11 @@
-"""Asking Yahoo's v8 chart.
+"""Asking Yahoo's v8 chart, and v7 spark for quotes.
 
 Belongs here: addresses, parameters, ranges. Does not: reading answers (parse.py), limits
 and depths (config.py). Needs no key.
 
 ``GET /v8/finance/chart/{symbol}?period1=&period2=&interval=&events=div|split|capitalGain``
 with epoch seconds; ``period2`` is exclusive.
+``GET /v7/finance/spark?symbols=A,B&range=1d&interval=1d``
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import polars as pl
 
 from stock_platform.domain.bars import Interval
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.capabilities import Tile
+from stock_platform.domain.capabilities import Feed, Tile
 from stock_platform.domain.errors import InputError, NoData, UnknownSymbol
 from stock_platform.domain.symbols import Symbol, default_calendar, parse_symbol, to_vendor
-from stock_platform.sources.base import Answer
+from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.payload import closing, utc_midnight
 from stock_platform.sources.periods import SETTLES_WITHIN
 from stock_platform.sources.spec import Setup, SourceSpec, VendorSource
@@ -31,6 +32,7 @@ from stock_platform.sources.yahoo.config import (
     NAME,
 )
 from stock_platform.sources.yahoo.parse import Chart, parse_chart
+from stock_platform.sources.yahoo.spark import MOST_SYMBOLS, parse_spark
 
 EVENTS = "div|split|capitalGain"
 DAY = timedelta(days=1)
@@ -83,6 +85,35 @@ class YahooSource(VendorSource):
             if not charts:
                 raise nothing or NoData(NAME, "nothing in an empty range")
             return call.stamp(_answer(charts, tile))
+
+    def ask(self, question: Question) -> Facts:
+        """The price now of a symbol, or of several.
+
+        Raises:
+            InputError: another feed, none or too many symbols. SourceError: see Source.ask.
+        """
+        if question.feed is not Feed.QUOTE:
+            return super().ask(question)
+        asked = question.symbols or ((question.symbol,) if question.symbol else ())
+        if not 1 <= len(asked) <= MOST_SYMBOLS:
+            raise InputError("symbols", len(asked), f"name 1 to {MOST_SYMBOLS}")
+        names = {}
+        for text in asked:
+            symbol = parse_symbol(text)
+            try:
+                names[to_vendor(symbol, NAME).upper()] = symbol.ticker
+            except InputError as error:
+                if len(asked) == 1:
+                    raise UnknownSymbol(NAME, symbol.ticker, str(error)) from None
+        if not names:
+            raise NoData(NAME, f"no quote of {', '.join(asked)}")
+        with self.http.call() as call:
+            frame, rejected = call.get(
+                "/v7/finance/spark",
+                {"symbols": ",".join(names), "range": "1d", "interval": "1d"},
+                read=lambda response: parse_spark(response.status, response.body, names),
+            )
+            return call.stamp(Facts(Feed.QUOTE, frame, rejected))
 
     def _ticker(self, symbol: Symbol) -> str:
         try:

@@ -12,6 +12,7 @@ https://finance.yahoo.com/quote/AAPL/history. Behaviour as measured, November 20
   included, so a range always runs to the present: the splits that undo the adjustment
   are then in the same answer. (1m cannot: 7 days a request; its splits come with the
   daily bars.)
+* Quotes come of ``/v7/finance/spark``, twenty symbols a call.
 * No limit is published; 429s and bans are real. Ours are an order of magnitude below what
   people report to get away with.
 """
@@ -19,7 +20,14 @@ https://finance.yahoo.com/quote/AAPL/history. Behaviour as measured, November 20
 from __future__ import annotations
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    LiveQuotes,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass, Vendor
 
 NAME: Vendor = "yahoo"
@@ -56,4 +64,6 @@ CAPABILITIES = Capabilities(
     limits=(Limit(60, 60.0), Limit(2000, 3600.0)),
     preference=50,
     concurrency=4,
+    feeds=(Feed.QUOTE,),
+    live=LiveQuotes(tuple(AssetClass), at_once=20, abroad=True),
 )

@@ -32,7 +32,7 @@ def check_text(status: int, body: bytes) -> None:
     if "too many requests" in said.lower():
         raise RateLimited(NAME, f"too many calls: {said}")
     if status >= 400:
-        raise _error_of(status, "", said, "")
+        raise error_of(status, "", said, "")
 
 
 def result_of(status: int, body: bytes, symbol: str) -> Mapping[str, object]:
@@ -41,21 +41,21 @@ def result_of(status: int, body: bytes, symbol: str) -> Mapping[str, object]:
     envelope = document.get("chart") or document.get("finance")
     if envelope is None:
         if status >= 400:
-            raise _error_of(status, "", excerpt(body), symbol)
+            raise error_of(status, "", excerpt(body), symbol)
         raise Malformed(NAME, f"no chart in the answer: {excerpt(body)}")
     chart = as_mapping(NAME, envelope, "chart")
     error = chart.get("error")
     if error is not None:
         said = error if isinstance(error, dict) else {"description": str(error)}
         code, description = str(said.get("code") or ""), str(said.get("description") or "")
-        raise _error_of(status, code, description, symbol)
+        raise error_of(status, code, description, symbol)
     results = as_list(NAME, chart.get("result"), "chart.result")
     if not results or status >= 400:
-        raise _error_of(status, "", excerpt(body), symbol)
+        raise error_of(status, "", excerpt(body), symbol)
     return as_mapping(NAME, results[0], "chart.result[0]")
 
 
-def _error_of(status: int, code: str, description: str, symbol: str) -> SourceError:
+def error_of(status: int, code: str, description: str, symbol: str) -> SourceError:
     """The error that a status and Yahoo's code and words stand for."""
     said = description or code or f"HTTP {status}"
     word, low = code.lower(), said.lower()

@@ -23,7 +23,14 @@ give comes from here: quotes, profiles, options.
 from __future__ import annotations
 
 from stock_platform.domain.bars import Basis, Interval
-from stock_platform.domain.capabilities import Capabilities, Endpoint, Feed, Limit, TileShape
+from stock_platform.domain.capabilities import (
+    Capabilities,
+    Endpoint,
+    Feed,
+    Limit,
+    LiveQuotes,
+    TileShape,
+)
 from stock_platform.domain.symbols import AssetClass, Vendor
 
 NAME = "yfinance"
@@ -64,6 +71,7 @@ CAPABILITIES = Capabilities(
     limits=(Limit(60, 60.0), Limit(2000, 3600.0)),
     preference=60,
     concurrency=1,
+    live=LiveQuotes(tuple(AssetClass), abroad=True),
     feeds=(Feed.QUOTE, Feed.PROFILE, Feed.SPLITS, Feed.DIVIDENDS, Feed.OPTIONS),
     standby=True,
     bucket=HOST,

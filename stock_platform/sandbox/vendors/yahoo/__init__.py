@@ -15,18 +15,12 @@ from typing import ClassVar
 
 from stock_platform.sandbox.config import Limit
 from stock_platform.sandbox.vendors.base import Answer, Call, Endpoint, Vendor, dump, endpoint
-from stock_platform.sandbox.vendors.yahoo import others
-from stock_platform.sandbox.vendors.yahoo.chart import HEADERS, JSON_TYPE, chart, failure
+from stock_platform.sandbox.vendors.yahoo.chart import HEADERS, JSON_TYPE, failure
 from stock_platform.sandbox.vendors.yahoo.options import options
 from stock_platform.sandbox.vendors.yahoo.quotes import CRUMB, quote, summary, timeseries
+from stock_platform.sandbox.vendors.yahoo.spark import any_chart, spark
 
 _COOKIE = "A3=d=AQABBsandbox&S=AQAAAsandbox; Max-Age=31557600; Path=/; HttpOnly"
-
-
-def _chart(call: Call) -> Answer:
-    """The chart of a share, or of a coin, a currency, an index, a future."""
-    instrument = others.find(call.market.others, call.path["symbol"])
-    return chart(call) if instrument is None else others.chart(call, instrument)
 
 
 def _crumb(_call: Call) -> Answer:
@@ -78,7 +72,8 @@ class Yahoo(Vendor):
 
 
 _ENDPOINTS = (
-    endpoint("chart", "/v8/finance/chart/{symbol}", _chart),
+    endpoint("chart", "/v8/finance/chart/{symbol}", any_chart),
+    endpoint("spark", "/v7/finance/spark", spark),
     endpoint("getcrumb", "/v1/test/getcrumb", _crumb),
     endpoint("cookie", "/", _cookie),
     endpoint("quote", "/v7/finance/quote", quote),
