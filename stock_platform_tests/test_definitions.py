@@ -64,8 +64,8 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_reconcile_daily", "market_reconcile_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
-        "alert_run_failures", "alerts", "performance_after_prices", "portfolio_events",
-        "resume_waiting", "watchlist_partitions",
+        "alert_run_failures", "alerts", "live_quotes", "performance_after_prices",
+        "portfolio_events", "resume_waiting", "watchlist_partitions",
     }  # fmt: skip
 
 

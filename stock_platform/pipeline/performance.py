@@ -25,7 +25,7 @@ from stock_platform.domain.portfolio import (
     money_weighted,
 )
 from stock_platform.domain.portfolio.daily import Account, Rate
-from stock_platform.storage import assets, performance, readers
+from stock_platform.storage import assets, performance, quotes, readers
 from stock_platform.storage import portfolio as book
 from stock_platform.storage.connection import Database
 
@@ -49,13 +49,13 @@ class Performance:
 
 
 def measure(db: Database, user_id: str, currency: str, last: date) -> Performance:
-    """The performance of a user's portfolio up to a day.
+    """The performance of a user's portfolio up to a day, at live prices where they are newer.
 
     Raises:
         InputError: the user has no transaction.
     """
     inputs = _inputs(db, user_id, currency)
-    account = inputs.account(last)
+    account = inputs.account(last, live=True)
     named = assets.by_id(db, account.positions["asset_id"].to_list())
     positions = (
         account.positions.join(named.select("asset_id", "ticker", "name"), on="asset_id")
@@ -99,13 +99,15 @@ class _Inputs:
     def priced(self) -> list[int]:
         return sorted({*self.held, *map(abs, self.rates.values())})
 
-    def account(self, last: date) -> Account:
+    def account(self, last: date, *, live: bool = False) -> Account:
         first = min(t.trade_date for t in self.transactions)
         splits = readers.splits(self.db, self.held)
         known = _by_asset(splits)
         closes = apply_adjustments(
             readers.prices(self.db, self.held, None, last), splits, _NO_DIVIDENDS, Adjust.SPLITS
         ).select("asset_id", "session", "close")
+        if live:
+            closes = pl.concat([closes, newer_quotes(quotes.latest(self.db, self.held), closes)])
         dividends = readers.dividends(self.db, self.held).filter(pl.col("ex_date") >= first)
         ratio = later_product(dividends, splits, "ex_date", "ratio")
         return daily_account(
@@ -130,6 +132,16 @@ class _Inputs:
                 values if pair > 0 else 1.0 / values,
             )
         return _lookup(self.currency, tables)
+
+
+def newer_quotes(latest: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
+    """Quotes of sessions after an asset's last close, in place of closes to come."""
+    known = closes.group_by("asset_id").agg(pl.col("session").max().alias("known"))
+    return (
+        latest.join(known, on="asset_id", how="left")
+        .filter(pl.col("known").is_null() | (pl.col("session") > pl.col("known")))
+        .select("asset_id", "session", pl.col("price").alias("close"))
+    )
 
 
 _NO_DIVIDENDS = pl.DataFrame(

@@ -24,6 +24,7 @@ from stock_platform.settings import Settings, load_settings
 from stock_platform.storage import actions, readers
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
+from stock_platform.storage.quotes import latest as latest_quotes
 from stock_platform.storage.series import series as read_series
 
 LONGEST_PERIOD = timedelta(days=31)
@@ -107,6 +108,22 @@ class Store(BulkReads):
         if interval in PERIODS or moment is not None:
             named = named.sort("ticker", "asset_id", "period" if interval in PERIODS else "ts")
         return named.select("asset_id", "ticker", pl.exclude("ticker", "asset_id", "interval"))
+
+    def quotes(self, tickers: str | Iterable[str] | None = None) -> pl.DataFrame:
+        """The newest price of each ticker, or of all that have one, by ticker.
+
+        Returns:
+            Columns ticker, price, previous_close, volume, currency, quoted_at (the exchange's
+            stamp, UTC), session, source, stored_at, age_seconds (from the stamp to stored).
+
+        Raises:
+            InputError: an unknown ticker.
+        """
+        ids = None
+        if tickers is not None:
+            wanted = [tickers] if isinstance(tickers, str) else list(tickers)
+            ids = list(self._resolve(wanted).values())
+        return latest_quotes(self._db, ids).drop("asset_id")
 
     def series(
         self,

@@ -21,7 +21,7 @@ def test_a_source_is_tried_in_one_line(cli: Cli, sandbox: SandboxServer) -> None
     cli.environment |= sandbox_urls(sandbox)
     said = cli("sources", "test", "yahoo")
     assert said.code == 0, said.err
-    assert said.out.startswith("yahoo works: AAPL closed at ")
+    assert said.out.startswith("yahoo works: AAPL at ")
     assert cli("sources", "test", "yahoo", "--json").json["works"] is True
     assert entry(cli, "yahoo")["success_rate"] == 1.0
     (day,) = cli("usage", "--json").json

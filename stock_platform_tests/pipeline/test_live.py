@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stock_platform.domain.bars import Interval
-from stock_platform.pipeline.live import ask_due
+from stock_platform.pipeline.live import ask_due, ask_now
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.market.market import Market

@@ -26,6 +26,7 @@ from stock_platform.apps.cli import (
     portfolio,
     prices,
     quarantine,
+    quotes,
     reconcile,
     roles,
     sandbox,
@@ -84,6 +85,8 @@ app.add_typer(api.app, name="api", rich_help_panel=_RUN)
 app.command("backfill", rich_help_panel=_RUN)(backfill.backfill)
 app.command("plan", rich_help_panel=_RUN)(plan.plan)
 app.command("prices", rich_help_panel=_SEE)(prices.prices)
+app.command("quotes", rich_help_panel=_SEE)(quotes.quotes)
+app.add_typer(quotes.app, name="live", rich_help_panel=_RUN)
 app.add_typer(portfolio.app, name="portfolio", rich_help_panel=_RUN)
 app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("actions", rich_help_panel=_SEE)(actions.actions)
