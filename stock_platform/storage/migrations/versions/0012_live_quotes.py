@@ -6,10 +6,10 @@ from alembic import op
 
 from stock_platform.storage.migrate import run_sql
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
-    """Run ``sql/0010_live_quotes.sql``."""
-    run_sql(op.get_bind().connection.driver_connection, "0010_live_quotes")
+    """Run ``sql/0012_live_quotes.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0012_live_quotes")
