@@ -176,17 +176,13 @@ class ExchangeCalendar:
         return bool(schedule.half[at])
 
     def session_of(self, instant: datetime) -> date | None:
-        """The session that is open at an instant (from the open to before the close), or None."""
+        """The session whose bar covers an instant (from the open to before the close), or None."""
         moment = _stamp("instant", instant)
         schedule = self._schedule(instant.date())
         at = np.searchsorted(schedule.opens, moment, "right") - 1
         if at < 0 or moment >= schedule.closes[at]:
             return None
         return _day(schedule.days[at])
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether the exchange trades at that instant."""
-        return self.session_of(now) is not None
 
     def trading_since(self, now: datetime) -> datetime | None:
         """Since when it trades without a pause at an instant; None where it does not.
@@ -207,7 +203,7 @@ class ExchangeCalendar:
             return _instant(schedule.resumes[at])
         return None if moment >= schedule.pauses[at] else _instant(schedule.opens[at])
 
-    def trades(self, now: datetime) -> bool:
+    def is_open(self, now: datetime) -> bool:
         """Whether one can trade at that instant: no lunch break, no weekend of currencies."""
         return self.trading_since(now) is not None
 
@@ -219,7 +215,7 @@ class ExchangeCalendar:
         """
         if self.name == "24/5" and instant.astimezone(UTC).weekday() == _SUNDAY:
             monday = instant.astimezone(UTC).date() + timedelta(days=1)
-            return monday if self.trades(instant) else monday - timedelta(days=3)
+            return monday if self.is_open(instant) else monday - timedelta(days=3)
         schedule = self._schedule(instant.date())
         at = np.searchsorted(schedule.opens, _stamp("instant", instant), "right") - 1
         return None if at < 0 else _day(schedule.days[at])

@@ -144,13 +144,13 @@ def test_currencies_trade_from_sunday_to_friday_evening_in_new_york() -> None:
     fx = get_calendar("24/5")
     for day, opens in ((date(2024, 11, 3), 22), (date(2024, 7, 7), 21)):
         sunday = datetime.combine(day, time(opens), UTC)
-        assert not fx.trades(sunday - timedelta(seconds=1))
-        assert fx.trades(sunday)
+        assert not fx.is_open(sunday - timedelta(seconds=1))
+        assert fx.is_open(sunday)
         assert fx.trading_session(sunday) == day + timedelta(days=1)
         assert fx.trading_session(sunday - timedelta(hours=1)) == day - timedelta(days=2)
         friday = datetime.combine(day + timedelta(days=5), time(opens), UTC)
-        assert fx.trades(friday - timedelta(seconds=1))
-        assert not fx.trades(friday)
+        assert fx.is_open(friday - timedelta(seconds=1))
+        assert not fx.is_open(friday)
     assert fx.is_session(date(2024, 11, 1))  # daily bars stay those of UTC's weekdays
     assert fx.open_close(date(2024, 11, 1))[1] == datetime(2024, 11, 2, tzinfo=UTC)
 
@@ -167,7 +167,7 @@ def test_no_slot_is_asked_twice(gaps: list[int], every: int, calendar: str) -> N
     for gap in gaps:
         now += timedelta(seconds=gap * 7)
         found = due(watched((calendar, every, asked)), now)
-        trades = get_calendar(calendar).trades(now)
+        trades = get_calendar(calendar).is_open(now)
         in_slot = asked is not None and asked >= slot(now, every)
         if not in_slot:
             assert bool(found.height) == trades

@@ -54,7 +54,7 @@ def describe(name: str, now: datetime) -> dict[str, Any]:
 
     exchange = get_calendar(name)
     today = now.astimezone(ZoneInfo(exchange.zone)).date()
-    current = exchange.session_of(now)
+    current = exchange.trading_session(now) if exchange.is_open(now) else None
     last = exchange.last_completed(now)
     following = exchange.next_session(current or last)
     return {

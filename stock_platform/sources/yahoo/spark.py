@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from stock_platform.domain.errors import Malformed, NoData
+from stock_platform.domain.errors import Malformed, NoData, UnknownSymbol
 from stock_platform.sources.base import QUOTES
 from stock_platform.sources.money import Money, without_float32_noise
 from stock_platform.sources.payload import (
@@ -57,7 +57,10 @@ def parse_spark(
     if error is not None or status >= 400:
         said = error if isinstance(error, dict) else {"description": str(error or "")}
         code, words = str(said.get("code") or ""), str(said.get("description") or "")
-        raise error_of(status, code, words, "")
+        failure = error_of(status, code, words, ", ".join(names.values()))
+        if isinstance(failure, UnknownSymbol) and len(names) > 1:
+            raise NoData(NAME, f"no quote of {', '.join(names.values())}")
+        raise failure
     found: dict[str, dict[str, object]] = {}
     rejected = []
     for one in as_list(NAME, spark.get("result") or [], "spark.result"):
