@@ -49,7 +49,8 @@ def explain(platform: Platform, ticker: str, day: date) -> dict[str, Any]:
     Returns:
         asset (ticker, asset_id, name, asset_class, currency, calendar, listed_on, delisted_on),
         date, session (opens, closes, half_day; null), closed_because, cell (the ledger's row;
-        null), quotes, unreadable, actions, decisions, price (null), why, adjusted, story.
+        null), quotes, failed_calls, unreadable, actions, decisions, price (null), why, adjusted,
+        story.
 
     Raises:
         InputError: the ticker is not in the database, or the day is beyond the calendars.
@@ -83,6 +84,10 @@ def explain(platform: Platform, ticker: str, day: date) -> dict[str, Any]:
         "closed_because": closed,
         "cell": cells.drop("asset_id", "interval").row(0, named=True) if cells.height else None,
         "quotes": _quotes(platform, asset, day, price, aside),
+        "failed_calls": [
+            _call(row)
+            for row in readers.failed_calls(db, list({name, asset["ticker"]}), day).to_dicts()
+        ],
         "unreadable": aside.filter(stage="parse")
         .select("quarantine_id", "source", "reasons", "row", "quarantined_at")
         .to_dicts(),
@@ -173,6 +178,7 @@ def _quotes(
                 if price
                 else "not judged yet",
                 "reasons": entry["reasons"] if entry else [],
+                "flags": price["flags"] if is_price and price else [],
                 "quarantine_id": entry["quarantine_id"] if entry else None,
                 "decision": by_person.get(key),
                 "rules": verdicts.get(key, []),
@@ -186,8 +192,8 @@ def _call(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if row is None:
         return None
     names = (
-        "fetch_id", "endpoint", "tile", "status", "http_status", "requests", "rows", "cached",
-        "error", "run_id", "finished_at",
+        "fetch_id", "source", "endpoint", "tile", "status", "http_status", "requests", "rows",
+        "cached", "error", "run_id", "finished_at",
     )  # fmt: skip
     return {name: row[name] for name in names}
 

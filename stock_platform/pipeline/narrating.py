@@ -13,10 +13,12 @@ AGREE = 1e-4
 
 STAND_OUT = 0.02
 
+_HTTP_ERROR = 400
+
 
 def story(facts: Mapping[str, Any]) -> list[str]:
     """What happened to the cell, a sentence each."""
-    told = [*_day(facts), *_state(facts)]
+    told = [*_day(facts), *_state(facts), *_failures(facts)]
     told += [line for quote in facts["quotes"] for line in _quote(quote)]
     told += [
         f"{row['source']} sent a row that could not be read ({', '.join(row['reasons'])}); it is "
@@ -80,6 +82,23 @@ def _state(facts: Mapping[str, Any]) -> list[str]:
             return [f"It could not be had from{by or ' any source'}{tries}{why}; due {until}."]
 
 
+def _failures(facts: Mapping[str, Any]) -> list[str]:
+    """What each source's failed calls said, the last of a kind, and who stood in."""
+    last = {(c["source"], c["status"]): c for c in facts["failed_calls"]}
+    came = {q["source"] for q in facts["quotes"]}
+    told = []
+    for (source, status), call in last.items():
+        http = f", HTTP {call['http_status']}" if (call["http_status"] or 0) >= _HTTP_ERROR else ""
+        told.append(
+            f"{source} was asked on {call['finished_at']:%Y-%m-%d %H:%MZ} and failed: "
+            f"{status.replace('_', ' ')}{http}."
+        )
+    down = sorted({source for source, _ in last} - came)
+    if down and came:
+        told.append(f"{' and '.join(sorted(came))} stood in for {' and '.join(down)}.")
+    return told
+
+
 def _quote(quote: Mapping[str, Any]) -> list[str]:
     name, came, traded = quote["source"], quote["as_it_came"], quote["as_traded"]
     close = came["close"]
@@ -102,7 +121,23 @@ def _quote(quote: Mapping[str, Any]) -> list[str]:
             f"{name}'s quote is in quarantine as {quote['quarantine_id'][:8]}: it failed "
             f"{'; '.join(words)}."
         )
+    else:
+        told += _doubts(quote)
     return told
+
+
+def _doubts(quote: Mapping[str, Any]) -> list[str]:
+    """What rules found wrong with a quote that was not put aside for it."""
+    failed = [
+        r["rule"] + (f" ({r['detail']})" if r["detail"] else "")
+        for r in quote["rules"]
+        if r["verdict"] == "failed"
+    ]
+    if not failed:
+        return []
+    repaired = "repaired" in quote["flags"]
+    ended = "; the repair is certain, and was made" if repaired else ""
+    return [f"{quote['source']}'s quote stands out: {'; '.join(failed)}{ended}."]
 
 
 def _decision(row: Mapping[str, Any]) -> str:
@@ -134,6 +169,10 @@ def chosen_because(facts: Mapping[str, Any], preference: Sequence[str]) -> str:
     elif not others:
         aside = any(q["outcome"] == "quarantined" for q in quotes)
         why = "it is the only quote that passed" if aside else "it is the only quote of that day"
+    elif all(q["source"] == chosen["source"] for q in others):
+        first = all(chosen["ts"] < q["ts"] for q in others)
+        place = "the first" if first else "one"
+        why = f"it is {place} of {chosen['source']}'s {len(others) + 1} bars of that day"
     elif (
         "repaired" not in price["flags"]
         and chosen["basis"] == "as_traded"

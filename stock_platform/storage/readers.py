@@ -396,6 +396,32 @@ def calls(db: Database, fetch_ids: Sequence[int]) -> pl.DataFrame:
         )
 
 
+def failed_calls(
+    db: Database, tickers: Sequence[str], day: date, interval: Interval = Interval.DAY
+) -> pl.DataFrame:
+    """The calls that were to bring a day's bar of a ticker, or of the market, and failed.
+
+    FETCH_LOG, oldest first. Calls for several tickers at once are known by the first of them.
+    """
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select {} from stocks.fetch_log r "
+                "where r.status not in ('ok', 'no_data', 'unknown_symbol') "
+                "and split_part(r.tile, ' ', 3) = any({}) and split_part(r.tile, ' ', 4) = {} "
+                "and {} between left(split_part(r.tile, ' ', 5), 10) "
+                "and right(split_part(r.tile, ' ', 5), 10) order by r.fetch_id"
+            ).format(
+                _columns(FETCH_LOG),
+                sql.Literal([*tickers, "market"]),
+                sql.Literal(str(interval)),
+                sql.Literal(day.isoformat()),
+            ),
+            FETCH_LOG,
+        )
+
+
 def fetch_summary(
     db: Database, *, run_id: str | None = None, since: datetime | None = None
 ) -> pl.DataFrame:

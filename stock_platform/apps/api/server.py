@@ -19,7 +19,7 @@ from stock_platform.apps.api.auth import Rates, check_host
 from stock_platform.apps.api.context import Api
 from stock_platform.apps.api.edge import Edge
 from stock_platform.apps.api.logs import configure
-from stock_platform.apps.api.routes import market, operations, portfolio, prices
+from stock_platform.apps.api.routes import explaining, market, operations, portfolio, prices
 from stock_platform.settings import Settings, load_settings
 from stock_platform.storage.tokens import any_in_force
 
@@ -52,7 +52,7 @@ def build(settings: Settings, host: str) -> FastAPI:
         swagger_ui_parameters={"displayRequestDuration": True, "persistAuthorization": False},
     )
     app.state.api = api
-    for group in (prices, market, portfolio, operations):
+    for group in (prices, market, explaining, portfolio, operations):
         app.include_router(group.router)
     problems.install(app)
     app.add_middleware(
