@@ -11,9 +11,9 @@ Holidays more than a year or two ahead are by the rules of today: exchanges anno
 more. Two calendars are plain: ``24/7`` (coins: UTC days) and ``24/5`` (currencies: UTC weekdays).
 
 A session is what a daily bar covers: from its open to its close, the lunch break included.
-``trading_session`` is about the instant instead: nothing trades in a lunch break, and
-currencies trade without a pause from Sunday to Friday, 17:00 in New York, so that Monday's
-session trades from Sunday evening on and Friday's until its evening there.
+``is_open`` and ``trading_session`` are about the instant instead: nothing trades in a lunch
+break, and currencies trade without a pause from Sunday to Friday, 17:00 in New York, so that
+Monday's session trades from Sunday evening on and Friday's until its evening there.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ FX_WEEK = (time(17), "America/New_York")
 WEEKEND, _SUNDAY = 5, 6
 """From this day of the week on, Monday being 0, there are no sessions."""
 
+GLOBEX_PAUSE = {"CMES": timedelta(hours=1)}
+"""How long before a full session's end nothing trades any more. The library's sessions of CME
+Globex meet at 17:00 in Chicago; trading stops at 16:00, on Fridays until Sunday (CME Group,
+"Trading Hours": "with a 60-minute break each day beginning at 4:00 p.m. CT")."""
+
 _MARGIN = timedelta(days=30)
 _Stamps = npt.NDArray[np.datetime64]
 
@@ -53,7 +58,8 @@ _Stamps = npt.NDArray[np.datetime64]
 class _Schedule(NamedTuple):
     """Sessions, their opens and closes (datetime64[us], UTC), and which of them end early.
 
-    ``pauses`` and ``resumes`` bound the lunch breaks; NaT where a session has none.
+    ``pauses`` and ``resumes`` bound the lunch breaks; NaT where a session has none, and a pause
+    that nothing resumes lasts to the session's end.
     """
 
     days: Sessions
@@ -133,6 +139,9 @@ class ExchangeCalendar:
             for c in ("market_open", "market_close", "break_start", "break_end")
         )
         half = np.asarray(schedule.index.isin(early), dtype=np.bool_)
+        if self.name in GLOBEX_PAUSE:
+            stops = closes - np.timedelta64(GLOBEX_PAUSE[self.name])
+            pauses = np.where(half, pauses, stops)
         return _Schedule(days, opens, closes, half, pauses, resumes)
 
     def sessions(self, start: date, end: date) -> Sessions:

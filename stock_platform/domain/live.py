@@ -62,6 +62,9 @@ TICK_SECONDS = 20.0
 
 HOUR_SECONDS = 3600.0
 
+UNLIMITED = 10_000
+"""Calls of a round to a source without limits."""
+
 OLDER = "older than the quote that is stored"
 FUTURE = "its stamp is in the future"
 NOT_POSITIVE = "its price is not a positive number"
@@ -107,7 +110,7 @@ def allowance(limits: Iterable[Limit], state: QuotaState) -> int:
             rooms.append(max(1, int(limit.calls * TICK_SECONDS / limit.seconds / 2)))
         else:
             rooms.append(max(1, (limit.calls - spent) // 2))
-    return max(0, min(rooms, default=0))
+    return max(0, min(rooms, default=UNLIMITED))
 
 
 @dataclass(frozen=True)

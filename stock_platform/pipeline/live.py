@@ -24,7 +24,7 @@ from stock_platform.domain.batches import QUARANTINE, CallRecord
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Capabilities, Feed
 from stock_platform.domain.corporate_actions import DIVIDENDS, apply_adjustments
-from stock_platform.domain.errors import InputError, SourceError, UnknownSymbol
+from stock_platform.domain.errors import InputError, RateLimited, SourceError, UnknownSymbol
 from stock_platform.domain.live import (
     OLDER,
     QUOTED,
@@ -232,8 +232,9 @@ class _Round:
     ) -> _Outcome:
         platform = self._platform
         log_call(platform.db, refusal_record(FEED, question.describe(), error, began))
-        keyed = self._sources[call.source].capabilities.needs_key is not None
-        platform.router.failed(call.source, FEED, error, keyed=keyed)
+        if not isinstance(error, RateLimited):  # a spent quota is no fault
+            keyed = self._sources[call.source].capabilities.needs_key is not None
+            platform.router.failed(call.source, FEED, error, keyed=keyed)
         self.report.failures[call.source] = str(error)
         self._not_of |= {(call.source, a) for a in call.asset_ids}
         unknown = isinstance(error, UnknownSymbol)

@@ -152,6 +152,20 @@ def ages(db: Database) -> pl.DataFrame:
         )
 
 
+def newest(db: Database) -> dict[str, datetime]:
+    """By calendar, the exchange's stamp of the newest quote of a tracked asset."""
+    with db.connect() as connection:
+        rows = run(
+            connection,
+            sql.SQL(
+                "select a.calendar, max(q.quoted_at) from stocks.tracked_assets t "
+                "join stocks.assets a using (asset_id) "
+                "join stocks.latest_quotes q using (asset_id) group by a.calendar order by 1"
+            ),
+        ).fetchall()
+    return {str(calendar): stamp for calendar, stamp in rows}
+
+
 @retried
 def store(
     db: Database, call: CallRecord, judged: pl.DataFrame, rejected: pl.DataFrame, now: datetime

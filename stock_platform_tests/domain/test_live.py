@@ -45,9 +45,15 @@ def local(zone: str, *spans: tuple[str, str]) -> Callable[[datetime], bool]:
 
 
 def currencies(now: datetime) -> bool:
+    """Sunday 17:00 to Friday 17:00 in New York."""
     here = now.astimezone(ZoneInfo("America/New_York"))
     day, late = here.weekday(), here.time() >= time(17)
     return day < 4 or (day == 4 and not late) or (day == 6 and late)
+
+
+def futures(now: datetime) -> bool:
+    """Those of the currencies, but for an hour from 17:00 on each day."""
+    return currencies(now) and now.astimezone(ZoneInfo("America/New_York")).hour != 17
 
 
 def holiday(
@@ -125,6 +131,8 @@ def test_a_week_is_asked_in_each_exchanges_hours(week: str) -> None:
     """Tick by tick, against hours written down here by the local clocks."""
     first, hours = WEEKS[week]
     hours = {**hours, "24/7": lambda _: True, "24/5": currencies}
+    if week.startswith("the clocks"):  # no holiday of Chicago
+        hours["CMES"] = futures
     names = list(hours)
     asked: list[datetime | None] = [None] * len(names)
     now = datetime.combine(first, time(23, 59, 59), UTC)  # ticks a second before, and on the slot

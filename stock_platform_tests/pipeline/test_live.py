@@ -78,9 +78,10 @@ def world(server: SandboxServer, database_url: str, tmp_path: Path) -> Iterator[
         yield World(platform, server, hand)
 
 
-def test_a_week_in_the_sandbox(world: World) -> None:
-    """Around a holiday of New York: at each open, close and break of four exchanges, and in the
-    quarter before it, those are asked who trade then. Every answer is kept once."""
+def test_the_sandbox_around_a_holiday(world: World) -> None:
+    """A Friday, and the Monday on which New York rests: at each open, close and break of the
+    exchanges, and in the quarter before it, those are asked who trade then. Every answer is
+    kept once."""
     names = {"AAPL": "XNYS", "^FTSE": "XLON", "^N225": "XTKS", "BTC-USD": "24/7", "EUR/USD": "24/5"}
     ids = world.tracks(*names)
     hours = {
@@ -92,7 +93,7 @@ def test_a_week_in_the_sandbox(world: World) -> None:
     }
     turns = (0, 2.5, 3.5, 6, 8, 14.5, 16.5, 21, 22)
     midnight, asked_for = datetime(2013, 2, 15, tzinfo=UTC), 0
-    for day in range(5):
+    for day in (0, 3):
         for turn in turns:
             for before in (15, 0):
                 now = midnight + timedelta(days=day, hours=turn, minutes=-before)

@@ -7,9 +7,11 @@ answered is told besides, under ``stock_platform_api_``, with the process's id a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+import polars as pl
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,6 +23,8 @@ from prometheus_client.core import (
 
 from stock_platform.apps.api.context import Api
 from stock_platform.apps.api.edge import BUCKETS, Traffic
+from stock_platform.storage import quotes
+from stock_platform.storage.connection import Database
 from stock_platform.storage.gauges import Calls, Gauges, gauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,7 +46,11 @@ def exposition(api: Api, sources: list[dict[str, Any]]) -> bytes:
     """The text that Prometheus reads; the database is asked at most every ten seconds."""
     found = api.kept("gauges", KEPT_SECONDS, lambda: gauges(api.reading.db))
     registry = CollectorRegistry(auto_describe=False)
-    families = [*_calls(found.calls), *_work(found), *_sources(sources), *_traffic(api.traffic)]
+    told = api.kept("quotes", KEPT_SECONDS, lambda: _told(api.reading.db))
+    families = [
+        *_calls(found.calls), *_work(found), *_quotes(*told), *_sources(sources),
+        *_traffic(api.traffic),
+    ]  # fmt: skip
     registry.register(_Snapshot(families))
     return generate_latest(registry)
 
@@ -123,6 +131,44 @@ def _work(found: Gauges) -> Iterator[Metric]:
     yield alerts
 
 
+def _told(db: Database) -> tuple[pl.DataFrame, dict[str, datetime]]:
+    return quotes.ages(db), quotes.newest(db)
+
+
+def _quotes(ages: pl.DataFrame, newest: dict[str, datetime]) -> Iterator[Metric]:
+    """How old live quotes were, and how new the newest is."""
+    family = HistogramMetricFamily(
+        f"{_P}quote_age_seconds",
+        "From the exchange's stamp of a live quote to its being stored.",
+        labels=["source"],
+    )
+    for (source,), group in ages.group_by("source", maintain_order=True):
+        counts = dict(group.select("upper", "quotes").iter_rows())
+        family.add_metric(
+            [str(source)],
+            buckets=_cumulative(quotes.AGES, counts),
+            sum_value=group["seconds"].sum(),
+        )
+    yield family
+    last = GaugeMetricFamily(
+        f"{_P}newest_quote_timestamp_seconds",
+        "The exchange's stamp of the newest live quote of a tracked asset.",
+        labels=["calendar"],
+    )
+    for calendar, stamp in newest.items():
+        last.add_metric([calendar], stamp.timestamp())
+    yield last
+
+
+def _cumulative(bounds: Sequence[float], counts: Mapping[float, int]) -> list[tuple[str, float]]:
+    """Prometheus's buckets: those of each bound and below, the last of which has no bound."""
+    found, so_far = [], 0
+    for bound in bounds:
+        so_far += counts.get(bound, 0)
+        found.append(("+Inf" if bound == float("inf") else str(bound), float(so_far)))
+    return found
+
+
 def _sources(sources: list[dict[str, Any]]) -> Iterator[Metric]:
     up = GaugeMetricFamily(f"{_P}source_up", "1: its circuit is closed.", labels=["source"])
     rate = GaugeMetricFamily(f"{_P}source_success_ratio", "Of late.", labels=["source"])
@@ -157,10 +203,7 @@ def _traffic(traffic: Traffic) -> Iterator[Metric]:
     took = HistogramMetricFamily(
         f"{_P}api_answer_seconds", "How long they took.", labels=["worker"]
     )
-    seconds, total, so_far = traffic.seconds.copy(), traffic.total, 0
-    buckets = []
-    for bound in (*BUCKETS, float("inf")):
-        so_far += seconds[bound]
-        buckets.append(("+Inf" if bound == float("inf") else str(bound), float(so_far)))
+    seconds, total = traffic.seconds.copy(), traffic.total
+    buckets = _cumulative((*BUCKETS, float("inf")), seconds)
     took.add_metric([worker], buckets=buckets, sum_value=total)
     yield took
