@@ -113,11 +113,11 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     api_workers: int = Field(default=2, ge=1, le=64)
-    api_rate: float = Field(default=300.0, gt=0)
-    api_concurrency: int = Field(default=64, ge=1, le=10_000)
+    api_rate: float = Field(default=1000.0, gt=0)
+    api_concurrency: int = Field(default=128, ge=1, le=10_000)
     api_max_body_kb: int = Field(default=2048, ge=1)
     api_timeout_seconds: float = Field(default=20.0, gt=0)
-    api_cache_mb: int = Field(default=64, ge=0)
+    api_cache_mb: int = Field(default=128, ge=0)
 
     alert_webhook_url: SecretStr | None = None
     alert_email_to: Annotated[tuple[str, ...], NoDecode] = ()

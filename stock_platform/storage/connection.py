@@ -89,6 +89,19 @@ class Database:
         except _THEIRS as error:
             raise as_database_error(error, self.url) from error
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Database]:
+        """This database as it is now: whatever is read by what this yields is of one snapshot.
+
+        It is one connection, in one read-only transaction, so for one thread, and not for long.
+
+        Raises:
+            DatabaseError: as ``connect``.
+        """
+        with self.connect() as connection:
+            connection.execute("set transaction isolation level repeatable read, read only")
+            yield _OneMoment(self.url, connection)
+
     def lasting(self) -> psycopg.Connection[Any]:
         """A connection outside the pool, in autocommit, that is open until the database is closed.
 
@@ -158,6 +171,19 @@ class Database:
         """Connect once without the pool, whose background connections hide why they fail."""
         with connected(self.url, application_name=self._application_name):
             return
+
+
+class _OneMoment(Database):
+    """A database whose every ``connect()`` is the same transaction."""
+
+    def __init__(self, url: str, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(url)
+        self._connection = connection
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        """The transaction; it goes on after."""
+        yield self._connection
 
 
 @contextmanager

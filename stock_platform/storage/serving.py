@@ -13,7 +13,7 @@ from psycopg import sql
 
 from stock_platform.domain.bars import UTC_STAMP, Interval
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import ints, read, run
+from stock_platform.storage.frames import ints, one, read, run
 from stock_platform.storage.tables import price_table
 
 LISTED: dict[str, pl.DataType] = {
@@ -43,11 +43,33 @@ QUOTES: dict[str, pl.DataType] = {
 _PERIOD_TABLES = {"1wk": "weekly_prices", "1mo": "monthly_prices"}
 
 
-def price_version(db: Database, ticker: str, interval: str) -> tuple[int, str] | None:
-    """The asset that a ticker means now, and a text that changes whenever its prices may have.
+Version = tuple[int, str]
+"""An asset, and a text that changes whenever its prices may have."""
 
-    The version covers the stored bars of the interval (days too, of which dividends' factors
-    and former weeks are made) and the splits and dividends in force. None: an unknown ticker.
+
+def data_moment(db: Database) -> str | None:
+    """A text that is the same as before only if nothing was committed meanwhile, by anybody.
+
+    It is the snapshot of the statement, which decides what is visible and takes no time to
+    find. None: it cannot be told, since a standby's snapshots do not name what is under way.
+    """
+    with db.connect() as connection:
+        (found,) = one(connection, sql.SQL("select {}").format(_MOMENT))
+    return None if found is None else str(found)
+
+
+def price_versions(
+    db: Database, tickers: Sequence[str], interval: str
+) -> tuple[str | None, dict[str, Version | None]]:
+    """The assets that tickers mean now, with versions of their prices of one interval.
+
+    A version covers the stored bars of the interval (days too, of which dividends' factors and
+    former weeks are made), the splits and dividends in force, and the currency, in which a
+    dividend counts.
+
+    Returns:
+        The moment they are of, as ``data_moment`` has it; and by ticker the version, or None
+        for a ticker that nothing is known of.
     """
     parts = [_bars_version("validated_prices", Interval.DAY)]
     if interval in _PERIOD_TABLES:
@@ -68,14 +90,19 @@ def price_version(db: Database, ticker: str, interval: str) -> tuple[int, str] |
             ).format(sql.Identifier("a", value), sql.Identifier(table))
         )
     with db.connect() as connection:
-        row = run(
+        rows = run(
             connection,
             sql.SQL(
-                "select s.asset_id, concat_ws('|', s.asset_id, {}) from stocks.asset_symbols s "
-                "where s.ticker = {} and s.valid_to = '9999-12-31'"
-            ).format(sql.SQL(", ").join(parts), sql.Literal(ticker)),
-        ).fetchone()
-    return None if row is None else (int(row[0]), str(row[1]))
+                "select {}, w.ticker, s.asset_id, concat_ws('|', s.asset_id, c.currency, {}) "
+                "from unnest({}::text[]) as w(ticker) left join stocks.asset_symbols s "
+                "on s.ticker = w.ticker and s.valid_to = '9999-12-31' "
+                "left join stocks.assets c on c.asset_id = s.asset_id"
+            ).format(_MOMENT, sql.SQL(", ").join(parts), sql.Literal(list(tickers))),
+        ).fetchall()
+    found: dict[str, Version | None] = {
+        row[1]: None if row[2] is None else (int(row[2]), str(row[3])) for row in rows
+    }
+    return (rows[0][0] if rows else None), found
 
 
 def search_assets(
@@ -147,6 +174,13 @@ def latest_quotes(db: Database, asset_ids: Sequence[int]) -> pl.DataFrame:
             ).format(ints(list(dict.fromkeys(asset_ids)))),
             QUOTES,
         )
+
+
+# A restored server may count transactions again, so the start of the server is part of it.
+_MOMENT = sql.SQL(
+    "case when not pg_is_in_recovery() "
+    "then concat_ws(' ', pg_postmaster_start_time(), pg_current_snapshot()) end"
+)
 
 
 def _bars_version(table: str, interval: Interval) -> sql.Composed:

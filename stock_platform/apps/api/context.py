@@ -6,7 +6,6 @@ Belongs here: construction. Does not: answers.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import Request
 
+from stock_platform.apps.api.bodies import Bodies
 from stock_platform.apps.api.edge import Traffic
+from stock_platform.apps.api.versions import Versions
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.pipeline.store import Store
 from stock_platform.settings import Settings
@@ -59,7 +60,8 @@ class Api:
         self.on_loopback = is_loopback(host)
         self.reading = ReadingPlatform(settings)
         self.store = Store(self.reading.db)
-        self.bodies: Bodies = Bodies(settings.api_cache_mb * 2**20)
+        self.versions = Versions(self.reading.db)
+        self.bodies = Bodies(settings.api_cache_mb * 2**20)
         self.traffic = Traffic()
         self.rates = rates
         self._tokens: tuple[float, list[Token]] | None = None
@@ -98,39 +100,11 @@ class Api:
 
     def close(self) -> None:
         """Close connections."""
+        self.versions.close()
+        self.bodies.close()
         self.reading.close()
         if "writing" in self.__dict__:
             self.writing.close()
-
-
-class Bodies:
-    """Answers by ETag, the latest used, up to so many bytes."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._kept: OrderedDict[str, tuple[bytes, str | None]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, etag: str) -> tuple[bytes, str | None] | None:
-        """The body, and the cursor of the page after it."""
-        with self._lock:
-            found = self._kept.get(etag)
-            if found is not None:
-                self._kept.move_to_end(etag)
-            return found
-
-    def put(self, etag: str, body: bytes, after: str | None) -> None:
-        """Keep a body, unless it would take an eighth of the room."""
-        if len(body) * 8 > self._most:
-            return
-        with self._lock:
-            if etag not in self._kept:
-                self._size += len(body)
-            self._kept[etag] = (body, after)
-            while self._size > self._most:
-                _, (gone, _) = self._kept.popitem(last=False)
-                self._size -= len(gone)
 
 
 async def the_api(request: Request) -> Api:

@@ -13,9 +13,11 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from stock_platform.apps.api.auth import Reader
+from stock_platform.apps.api.bodies import Body
 from stock_platform.apps.api.context import Api, the_api
 from stock_platform.apps.api.frames import (
     MEDIA_TYPES,
@@ -31,15 +33,24 @@ from stock_platform.apps.api.problems import RESPONSES, documented
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.symbols import parse_symbol
 from stock_platform.pipeline.pages import Question, page, windows
+from stock_platform.pipeline.store import Store
 from stock_platform.storage import assets as catalog
-from stock_platform.storage.serving import price_version
+from stock_platform.storage.serving import Version, price_versions
 
 router = APIRouter(tags=["prices"])
 
 MOST_ROWS = 50_000
+ZIPPED = (Format.JSON, Format.CSV)
+"""Formats that are compressed for those who take it; Arrow's numbers would hardly shrink."""
+
+_ZIPPED = "-gzip"
 _HEADERS = {
     "ETag": {"description": "Give it as If-None-Match.", "schema": {"type": "string"}},
     "Link": {"description": "The next page, rel=next.", "schema": {"type": "string"}},
+    "Content-Encoding": {
+        "description": "gzip, of JSON and CSV, for those who accept it.",
+        "schema": {"type": "string"},
+    },
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     **RESPONSES,
@@ -60,7 +71,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/v1/prices/{ticker}", response_model=Prices, responses=_ANSWERS)
-def prices(
+async def prices(
     request: Request,
     api: Annotated[Api, Depends(the_api)],
     _reader: Reader,
@@ -81,6 +92,7 @@ def prices(
     cursor: Annotated[str | None, Query(max_length=60, description="Of the page before.")] = None,
     stream: Annotated[bool, Query(description="Everything in one answer, without pages.")] = False,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    accept_encoding: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Response:
     """Validated prices of one ticker: as traded, or adjusted.
@@ -91,42 +103,47 @@ def prices(
     kind = choose(format, accept)
     name = parse_symbol(ticker).ticker
     asked = Question.read(name, start, end, adjust, interval, as_of, read_cursor(cursor))
-    found = price_version(api.reading.db, name, interval)
+    found = await api.versions.of(name, interval)
     if found is None:
-        raise unknown(api, name)
-    etag = _etag(found[1], asked, kind, "all" if stream else str(limit))
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+        raise await run_in_threadpool(unknown, api, name)
+    zipped = kind in ZIPPED and not stream and takes_gzip(accept_encoding)
+    rows = "all" if stream else str(limit)
+    etag = _etag(found, asked, kind, rows, zipped=zipped)
     if if_none_match and matches(if_none_match, etag):
-        return Response(status_code=304, headers=headers)
+        return Response(status_code=304, headers=_headers(etag))
     head = {"ticker": name, "interval": interval, "adjust": adjust}
     media = MEDIA_TYPES[kind]
     if stream:
         opening = json.dumps({**head, "next": None})[:-1].encode() + b', "prices": '
         pieces = streamed(windows(api.store, asked), kind, opening)
-        first = next(pieces)  # an error so far still is an answer of its own
-        return StreamingResponse(_after(first, pieces), headers=headers, media_type=media)
-    kept = api.bodies.get(etag)
-    if kept is None:
-        kept = _body(api, asked, kind, limit, head)
-        api.bodies.put(etag, *kept)
-    body, after = kept
-    if after is not None:
-        address = request.url.include_query_params(cursor=after)
+        first = await run_in_threadpool(next, pieces)  # an error so far is an answer of its own
+        return StreamingResponse(_after(first, pieces), headers=_headers(etag), media_type=media)
+
+    def make() -> tuple[str, Body]:
+        with api.reading.db.at_one_moment() as db:
+            now = price_versions(db, [name], interval)[1][name]
+            body = _body(Store(db), asked, kind, limit, head)
+        return _etag(now, asked, kind, rows, zipped=zipped), body.zipped() if zipped else body
+
+    etag, body = await api.bodies.find(etag, make)
+    headers = _headers(etag)
+    if zipped:
+        headers["Content-Encoding"] = "gzip"
+    if body.after is not None:
+        address = request.url.include_query_params(cursor=body.after)
         headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
-    return Response(body, headers=headers, media_type=media)
+    return Response(body.content, headers=headers, media_type=media)
 
 
-def _body(
-    api: Api, asked: Question, kind: Format, limit: int, head: dict[str, str]
-) -> tuple[bytes, str | None]:
-    frame, last = page(api.store, asked, limit)
+def _body(store: Store, asked: Question, kind: Format, limit: int, head: dict[str, str]) -> Body:
+    frame, last = page(store, asked, limit)
     after = None if last is None else make_cursor(last)
     if kind is Format.CSV:
-        return csv_rows(frame), after
+        return Body(csv_rows(frame), after)
     if kind is Format.ARROW:
-        return arrow_rows(frame), after
+        return Body(arrow_rows(frame), after)
     opening = json.dumps({**head, "next": after})[:-1].encode()
-    return opening + b', "prices": ' + json_rows(frame) + b"}", after
+    return Body(opening + b', "prices": ' + json_rows(frame) + b"}", after)
 
 
 def _after(first: bytes, rest: Any) -> Any:
@@ -134,16 +151,40 @@ def _after(first: bytes, rest: Any) -> Any:
     yield from rest
 
 
-def _etag(version: str, asked: Question, kind: Format, limit: str) -> str:
-    text = f"{version}|{asked}|{kind}|{limit}"
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+def _headers(etag: str) -> dict[str, str]:
+    return {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Accept-Encoding, Authorization",
+    }
+
+
+def _etag(
+    version: Version | None, asked: Question, kind: Format, rows: str, *, zipped: bool
+) -> str:
+    text = f"{version}|{asked}|{kind}|{rows}"
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}{_ZIPPED if zipped else ""}"'
 
 
 def matches(header: str, etag: str) -> bool:
-    """Whether If-None-Match names an ETag; weak ones compare as strong ones do here."""
+    """Whether If-None-Match names an ETag; weak ones compare as strong ones do here.
+
+    One of the same rows in the other encoding says the same: they have not changed.
+    """
+    plain = etag.replace(_ZIPPED, "")
     return any(
-        part.strip() == "*" or part.strip().removeprefix("W/") == etag for part in header.split(",")
+        part == "*" or part.removeprefix("W/").replace(_ZIPPED, "") == plain
+        for part in map(str.strip, header.split(","))
     )
+
+
+def takes_gzip(accepted: str | None) -> bool:
+    """Whether Accept-Encoding has gzip, at any quality above 0."""
+    for part in (accepted or "").lower().split(","):
+        name, _, quality = part.partition(";")
+        if name.strip() in ("gzip", "x-gzip"):
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def unknown(api: Api, ticker: str) -> InputError:
