@@ -6,6 +6,7 @@ answered is told besides, under ``stock_platform_api_``, with the process's id a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -147,7 +148,7 @@ def _quotes(ages: pl.DataFrame, newest: dict[str, datetime]) -> Iterator[Metric]
         family.add_metric(
             [str(source)],
             buckets=_cumulative(quotes.AGES, counts),
-            sum_value=group["seconds"].sum(),
+            sum_value=math.fsum(group["seconds"]),
         )
     yield family
     last = GaugeMetricFamily(
