@@ -84,8 +84,8 @@ def unit_error(around: Surroundings) -> pl.DataFrame:
     level (threshold unit_tolerance). The level most traded at counts as the right one; bars
     without volume have no vote, for their prices are only carried over. Where a series changes
     its unit once, nothing in it says which side is right, and both are told, each with how
-    likely it is. Enclosed by right bars on both sides the fault is certain, and the repair is
-    the division.
+    likely it is. Enclosed by right bars on both sides, three quarters of all, the fault is
+    certain, and the repair is the division.
     """
     return _of(around.shifts, "unit_error")
 
@@ -96,8 +96,9 @@ def split_adjustment(around: Surroundings) -> pl.DataFrame:
 
     On prices made continuous over the known splits, a jump remains that is near a split's ratio
     (threshold split_tolerance): within ten days of its ex-date, or an overnight gap between
-    bars of usual range before it. The bars after the last such jump are right, for adjusted
-    prices are adjusted up to now. Without a known split, a jump near 3:2, 2:1, 3:1 and so on up
+    bars of usual range before it, or a jump that takes one at the ex-date back (up to 60 days
+    after it). The bars after the last such jump are right, for adjusted prices are adjusted up
+    to now. Without a known split, a jump near 3:2, 2:1, 3:1 and so on up
     to 50:1 is taken for one only if it is an overnight gap between bars of usual range, for a
     crash opens no bar so quietly. Volume is repaired with the prices.
     """
@@ -111,8 +112,8 @@ def spike(around: Surroundings) -> pl.DataFrame:
     At most spike_rows bars whose whole range lies above, or below, the ranges of the bars beside
     them, by more than spike_move and by more than volatilities times the robust deviation;
     or a single high or low so far from the bar's other prices and its neighbours'. Dividends
-    and splits explain a move. A volume of five times the usual makes it likely to be real,
-    and lowers the confidence.
+    and splits explain a move. A move of 100 %, or of twelve robust deviations, is an error; a
+    volume of five times the usual makes it likely to be real, and lowers the confidence.
     """
     return _of(around.shifts, "spike")
 

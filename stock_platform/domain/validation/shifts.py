@@ -33,6 +33,21 @@ UNITS = (100.0, 1000.0)
 
 SMALLEST_SPLIT = 1.25
 NEAR_SPLIT_DAYS = 10
+
+LATE_SPLIT_DAYS = 60
+"""So long after its ex-date a source may take a split's fault back."""
+
+LONG_FAULT_DAYS = 366
+"""Farther before an ex-date a jump among wild bars is a price's own."""
+
+PAUSE_DAYS = 30
+"""After a pause so long a price may be anywhere: no jump over it looks like a split's."""
+
+BUSY = 3.0
+"""A first bar with so many times its followers' volume is news, not a change of scale."""
+
+IMPOSSIBLE = 30.0
+"""No price moves so many times from bar to bar: near a unit such a jump is the unit's."""
 TORN = 20.0
 """High over low within one bar from which its prices are not of one unit."""
 
@@ -65,6 +80,7 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
     changed = rows.with_columns(
         pl.when(~first).then(pl.col("x") - pl.col("x").shift(1)).alias("d"),
         pl.when(~first).then(pl.col("close").shift(1)).alias("_before"),
+        (pl.col("session") - pl.col("session").shift(1)).dt.total_days().alias("_pause"),
         (pl.col("high") / pl.col("low")).log().alias("_range"),
     )
     changed = _without_dividends(changed, series)
@@ -83,15 +99,22 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
     cut = cut.with_columns(
         (first | jump).cum_sum().alias("seg"),
         jump.any().over("win").alias("_any"),
+        # a wild month among years
+        pl.max_horizontal(
+            "sigma",
+            1.4826 * pl.col("d").abs().rolling_median(41, min_samples=10, center=True).over("win"),
+        ).alias("sigma_near"),
         # an overnight gap into a bar like any other is what a change of scale looks like
         (
             (pl.col("_range") <= pl.max_horizontal(3 * pl.col("usual_range"), pl.lit(0.06)))
             & (((pl.col("open") / pl.col("_before")).log() - pl.col("d")).abs() < pl.lit(0.1))
+            & (pl.col("_pause") <= PAUSE_DAYS)
         ).alias("calm"),
     ).filter("_any")
     traded = pl.col("volume") > 0
     return cut.group_by("seg", maintain_order=True).agg(
-        pl.col("win", "asset_id", "asset_class", "d", "calm", "sigma", "usual_volume").first(),
+        pl.col("win", "asset_id", "asset_class", "d", "calm", "sigma", "sigma_near").first(),
+        pl.col("usual_volume").first(),
         pl.col("session").first().alias("first_session"),
         pl.col("session").last().alias("last_session"),
         pl.col("row").first().alias("first_row"),
@@ -107,6 +130,7 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
         (pl.col("x") + (pl.col("low") / pl.col("mid")).log()).last().alias("low_last"),
         (pl.col("x") + (pl.col("high") / pl.col("mid")).log()).last().alias("high_last"),
         pl.col("volume").max().alias("most_volume"),
+        pl.col("volume").first().alias("volume_first"),
         pl.col("volume").head(20).median().alias("volume_head"),
         pl.col("volume").tail(20).median().alias("volume_tail"),
     )  # fmt: skip
@@ -143,6 +167,7 @@ def _named(segments: pl.DataFrame, series: Series) -> pl.DataFrame:
     limit = pl.max_horizontal(
         (1 + per_class(book, "unit_tolerance")).log(),
         pl.min_horizontal(5 * pl.col("sigma"), pl.lit(0.5)),
+        pl.when(pl.col("d").abs() > _E(IMPOSSIBLE)).then(0.9).otherwise(0.0),
     )
     unit, common = pl.col("_unit"), pl.col("_common")
     is_unit = (_away(unit).abs() <= limit) & (unit != 0)
@@ -192,20 +217,41 @@ def _near_splits(segments: pl.DataFrame, series: Series) -> pl.DataFrame:
         0.08 * size,
         pl.min_horizontal(5 * pl.col("sigma"), 0.35 * size),
     )
+    anchored = days.abs() <= NEAR_SPLIT_DAYS
+    calm = pl.col("calm").fill_null(value=False)
+    most = pl.min_horizontal(
+        3 * pl.col("sigma_near"), per_class(series.rulebook, "split_tolerance"), 0.12 * size
+    )
+    busy = (pl.col("volume_first") > BUSY * pl.col("volume_head")).fill_null(value=False)
+    tight = ((pl.col("d") - signed).abs() <= pl.max_horizontal(0.02, most)) & (
+        calm | (~busy & (days > -LONG_FAULT_DAYS))
+    )
+    # far from its ex-date a jump must look like a change of scale, or take one there back
+    plain = (days <= NEAR_SPLIT_DAYS) & (anchored | calm)
     best = (
         segments.filter("inner").join(large, on="asset_id")
-        .filter(days <= NEAR_SPLIT_DAYS)
+        .filter(days <= LATE_SPLIT_DAYS)
         .with_columns(
-            signed.alias("known"), away.alias("_away"),
-            (days.abs() <= NEAR_SPLIT_DAYS).alias("anchored"),
+            signed.alias("known"), away.alias("_away"), anchored.alias("anchored"),
+            (~plain).alias("_weak"),
         )
-        # far from its ex-date a jump must look like a change of scale
-        .filter((pl.col("_away") <= limit) & (pl.col("anchored") | pl.col("calm")))
-        .sort("anchored", "_away", descending=[True, False])
+        .filter(
+            pl.when("_weak").then(tight).otherwise(pl.col("_away") <= limit)
+        )
+        .sort("_weak", "anchored", "_away", descending=[False, True, False])
         .unique("seg", keep="first", maintain_order=True)
-        .select("seg", "known", "anchored")
+        .sort("seg")
     )  # fmt: skip
-    return segments.join(best, on="seg", how="left", maintain_order="left")
+    back = [
+        (pl.col("win") == pl.col("win").shift(k)) & pl.col("anchored").shift(k)
+        & (pl.col("ex_date") == pl.col("ex_date").shift(k))
+        & (pl.col("known") == -pl.col("known").shift(k))
+        for k in (1, -1)
+    ]  # fmt: skip
+    paired = best.filter(~pl.col("_weak") | pl.any_horizontal(back).fill_null(value=False))
+    return segments.join(
+        paired.select("seg", "known", "anchored"), on="seg", how="left", maintain_order="left"
+    )
 
 
 def _nearest(jumps: pl.Series, ratios: tuple[float, ...]) -> npt.NDArray[np.float64]:
@@ -312,18 +358,28 @@ def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.Da
     turns = (pl.col("kind") == "unit").sum().over("win")
     once = (turns == 1) & (pl.col("n").min().over("win") >= 2)
     # the end of a window that is not the series' cuts a run off: it only looks like one turn
-    doubtful = (once | (pl.col("share") < 0.75)) if whole else pl.col("share") < 0.6
+    doubtful = (once | (pl.col("share") < 0.75) if whole else pl.col("share") < 0.6) & ~(
+        pl.col("_closed") & (pl.col("share") > 0.6)
+    )
     other = pl.col("off").filter(pl.col("off").abs() > 1e-3).first().over("win")
+    enclosed = pl.col("enclosed")
     sure = (
         pl.when(pl.col("off").abs() < 1e-3).then(1 - pl.col("share"))
-        .when(pl.col("enclosed") & (pl.col("share") > 0.75)).then(0.99)
+        .when(enclosed & (pl.col("share") > 0.75)).then(0.99)
+        .when(enclosed & (pl.col("share") > 0.6)).then(0.95)
         .otherwise(pl.min_horizontal(pl.col("share"), pl.lit(0.98)))
     )  # fmt: skip
-    wrong = placed.with_columns(
-        sure.alias("confidence"),
-        pl.when(pl.col("off").abs() < 1e-3).then(-other).otherwise(pl.col("off")).alias("off"),
-        ((pl.col("off").abs() > 1e-3) | doubtful).alias("_told"),
-    ).filter("_told")
+    # every wrong stretch lies between right ones
+    closed = (enclosed | (pl.col("off").abs() < 1e-3)).all().over("win")
+    wrong = (
+        placed.with_columns(closed.alias("_closed"))
+        .with_columns(
+            sure.alias("confidence"),
+            pl.when(pl.col("off").abs() < 1e-3).then(-other).otherwise(pl.col("off")).alias("off"),
+            ((pl.col("off").abs() > 1e-3) | doubtful).alias("_told"),
+        )
+        .filter("_told")
+    )
     return _range_hits(rows, wrong, "unit_error", volume=False)
 
 
@@ -385,9 +441,8 @@ def _range_hits(
 def _spike_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     size = pl.min_horizontal(pl.col("d").abs(), pl.col("back").abs())
     busy = pl.col("most_volume") > 5 * pl.col("usual_volume")
-    sure = (
-        pl.when(busy.fill_null(value=False)).then(0.4).when(size > _E(2)).then(0.9).otherwise(0.8)
-    )
+    far = (size > _E(2)) | (size > 12 * pl.col("sigma"))
+    sure = pl.when(busy.fill_null(value=False)).then(0.4).when(far).then(0.9).otherwise(0.8)
     spikes = named.filter("spike").with_columns(sure.alias("confidence"), pl.lit(0.0).alias("off"))
     inside = (
         rows.filter("own").select("win", "row", "close", "x", "asset_class")
