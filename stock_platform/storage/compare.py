@@ -18,7 +18,7 @@ import polars as pl
 from psycopg import sql
 
 from stock_platform.storage.blocks import Blocks, stream_blocks
-from stock_platform.storage.frames import Connection
+from stock_platform.storage.frames import Connection, dates
 from stock_platform.storage.keyed import Bounds, Table
 
 _OLD = "_old"
@@ -35,11 +35,13 @@ class Differences:
         new: rows of the frame whose keys the table does not have.
         doubtful: rows of the frame that the table has and that may differ.
         absent: key and day of the table's rows of the cells asked about, not in the frame.
+        alone: whether the table is known to have no other rows within the bounds.
     """
 
     new: pl.DataFrame
     doubtful: pl.DataFrame
     absent: pl.DataFrame
+    alone: bool = False
 
 
 def compare(
@@ -63,39 +65,46 @@ def compare(
     found = [pl.DataFrame(schema={name: frame.schema[name] for name in local})]
     same = [found[0]]
     absent = [pl.DataFrame(schema={name: frame.schema[name] for name in dict.fromkeys(key)})]
-    blocks = _present(table, frame, bounds, cells)
+    sparse = _sparse(table, frame, cells)
+    others = 0
+    blocks = _present(table, frame, bounds, sparse)
     for rows in stream_blocks(connection, blocks):
         both = frame.join(rows, on=local, how="inner", suffix=_OLD)
         found.append(both.select(local))
         same.append(both.filter(_same(table, frame.schema)).select(local))
         if cells is not None:
             gone = rows.join(wanted, on=local, how="anti")
+            others += gone.height
             gone = gone.join(
                 cells, left_on=["asset_id", table.day], right_on=["asset_id", "day"], how="semi"
             )
+            others -= gone.height
             absent.append(gone.select(absent[0].columns))
-    there, equal = pl.concat(found), pl.concat(same)
+    there, equal, alone = pl.concat(found), pl.concat(same), cells is not None and not others
+    alone = alone and sparse is None
     if there.is_empty():
-        return Differences(frame, frame.clear(), pl.concat(absent))
+        return Differences(frame, frame.clear(), pl.concat(absent), alone)
     new = frame.join(there, on=local, how="anti", maintain_order="left")
     if equal.height == there.height:
-        return Differences(new, frame.clear(), pl.concat(absent))
+        return Differences(new, frame.clear(), pl.concat(absent), alone)
     doubtful = frame.join(there, on=local, how="semi").join(equal, on=local, how="anti")
-    return Differences(new, doubtful, pl.concat(absent))
+    return Differences(new, doubtful, pl.concat(absent), alone)
 
 
-def _present(
-    table: Table, frame: pl.DataFrame, bounds: Bounds, cells: pl.DataFrame | None
-) -> Blocks:
+def _sparse(table: Table, frame: pl.DataFrame, cells: pl.DataFrame | None) -> pl.Series | None:
+    """The days that rows may be of, where they are few in a long span."""
+    of_rows = frame[table.time].cast(pl.Date())  # of a stamp: the date in UTC
+    days = of_rows.clear() if cells is None else cells["day"]
+    named = pl.concat([of_rows.unique(), days.unique().alias(table.time)]).unique().sort()
+    few = named.len() * table.every * _SPARSE < np.ptp(named.to_numpy()).astype(int)
+    return named if few else None
+
+
+def _present(table: Table, frame: pl.DataFrame, bounds: Bounds, sparse: pl.Series | None) -> Blocks:
     """The rows within the bounds; where they are of few days in a long span, of these alone."""
     condition = bounds.span(table)
-    dates = frame[table.time].cast(pl.Date())  # of a stamp: the date in UTC
-    days = dates.clear() if cells is None else cells["day"]
-    named = pl.concat([dates.unique(), days.unique().alias(dates.name)]).unique().sort()
-    if named.len() * _SPARSE < np.ptp(named.to_numpy()).astype(int):
-        listed = sql.SQL("'{{{}}}'::date[]").format(
-            sql.SQL(",").join([sql.SQL(day.isoformat()) for day in named.to_list()])
-        )
+    if sparse is not None:
+        listed = dates(sparse)
         condition = sql.SQL("{} and ({}::date = any({}) or {} = any({}))").format(
             condition,
             sql.Identifier("r", table.time),

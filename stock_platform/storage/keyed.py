@@ -31,6 +31,7 @@ class Table:
         decimals: of its NUMERIC columns; None: it has double precision ones.
         since: the silent column that tells from when on a row was known; with ``history``.
         history: the table that former rows go to, which has ``known_to`` besides.
+        every: days from one row of an asset to the next, at most, where there is no gap.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Table:
     decimals: int | None = 8
     since: str = ""
     history: str = ""
+    every: int = 1
 
     @property
     def key(self) -> tuple[str, ...]:

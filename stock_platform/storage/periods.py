@@ -1,7 +1,7 @@
 """Weekly and monthly prices: derived again, in SQL, for the periods a write has touched.
 
-Belongs here: which periods days fall in, their bars. Does not: who calls (writers.py), other
-measures of the series (domain/aggregates.py).
+Belongs here: which periods days fall in, their bars. Does not: who calls (writers.py), what can
+be derived without SQL (following.py), other measures of the series (domain/aggregates.py).
 
 A period is named by its first calendar day (Monday; the first of the month). Its prices are in
 the basis of its last session, so that a split inside it does not tear it apart: bars before an
@@ -24,15 +24,21 @@ from stock_platform.storage.upsert import merge
 Period = Literal["weekly", "monthly"]
 PERIODS: tuple[Period, ...] = ("weekly", "monthly")
 
-_EVERY: dict[Period, str] = {"weekly": "1w", "monthly": "1mo"}
-_LONGEST = timedelta(days=31)
-_ZONES = timedelta(days=2)
+EVERY: dict[Period, Literal["1w", "1mo"]] = {"weekly": "1w", "monthly": "1mo"}
+_DAYS: dict[Period, int] = {"weekly": 7, "monthly": 31}
+LONGEST = timedelta(days=31)
+ZONES = timedelta(days=2)
 """A bar's stamp lies within this of its session's midnight in UTC, whatever the exchange."""
 
 _MEASURES = ("open", "high", "low", "close", "volume", "sessions", "first_session", "last_session")
 TABLES: dict[Period, Table] = {
     period: Table(
-        name=f"{period}_prices", fixed=(), time="period", day="period", compared=_MEASURES
+        name=f"{period}_prices",
+        fixed=(),
+        time="period",
+        day="period",
+        compared=_MEASURES,
+        every=_DAYS[period],
     )
     for period in PERIODS
 }
@@ -41,7 +47,7 @@ TABLES: dict[Period, Table] = {
 def periods_of(days: pl.DataFrame, period: Period) -> pl.DataFrame:
     """asset_id and period, unique, of a frame with asset_id and day."""
     return days.select(
-        "asset_id", pl.col("day").dt.truncate(_EVERY[period]).alias("period")
+        "asset_id", pl.col("day").dt.truncate(EVERY[period]).alias("period")
     ).unique()
 
 
@@ -82,9 +88,7 @@ def _derive(connection: Connection, period: Period, bounds: Bounds) -> None:
         sql.SQL(
             "select count(*) from stocks.splits_in_force where asset_id = any({}) "
             "and ex_date between {} and {}"
-        ).format(
-            ints(bounds.assets), sql.Literal(bounds.start), sql.Literal(bounds.end + _LONGEST)
-        ),
+        ).format(ints(bounds.assets), sql.Literal(bounds.start), sql.Literal(bounds.end + LONGEST)),
     )
     run(
         connection,
@@ -98,8 +102,8 @@ def _derive(connection: Connection, period: Period, bounds: Bounds) -> None:
     bars = _DAILY.format(
         period=_PERIOD_OF[period],
         assets=ints(bounds.assets),
-        start=sql.Literal(bounds.start - _ZONES),
-        end=sql.Literal(bounds.end + _LONGEST + _ZONES),
+        start=sql.Literal(bounds.start - ZONES),
+        end=sql.Literal(bounds.end + LONGEST + ZONES),
     )
     if splits:
         bars = _REBASED.format(daily=bars)

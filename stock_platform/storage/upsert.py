@@ -34,13 +34,20 @@ _ANALYZE_ABOVE = 1_000
 
 @dataclass(frozen=True)
 class Changes:
-    """What a write changed; ``days`` has asset_id and day of every row it touched."""
+    """What a write changed.
+
+    Attributes:
+        inserted, updated, unchanged, deleted: rows.
+        days: asset_id and day of every row that was touched.
+        alone: whether the table is known to have no rows within the bounds but the frame's.
+    """
 
     inserted: int
     updated: int
     unchanged: int
     deleted: int
     days: pl.DataFrame
+    alone: bool = False
 
 
 def upsert(
@@ -83,7 +90,8 @@ def upsert(
         days.append(_days(differences.absent, table))
     inserted, deleted = differences.new.height, differences.absent.height
     unchanged = frame.height - inserted - updated
-    return Changes(inserted, updated, unchanged, deleted, pl.concat(days).unique())
+    told = pl.concat(days).unique()
+    return Changes(inserted, updated, unchanged, deleted, told, differences.alone)
 
 
 def stage(connection: Connection, table: Table, frame: pl.DataFrame) -> None:

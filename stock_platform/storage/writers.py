@@ -36,6 +36,7 @@ from stock_platform.domain.batches import (
 from stock_platform.domain.cells import CellGrid
 from stock_platform.storage import actions, decisions, ledger, periods, quarantine
 from stock_platform.storage.connection import Database
+from stock_platform.storage.following import Known, follow
 from stock_platform.storage.frames import Connection, copy_in, run
 from stock_platform.storage.keyed import Bounds, Table
 from stock_platform.storage.locks import Kind, begin, lock_assets, retried
@@ -121,7 +122,7 @@ def write_fetch(db: Database, batches: Sequence[FetchBatch], run_id: str | None)
         buckets = 0
         if not torn.is_empty():
             lock_assets(connection, Kind.VALIDATED, torn["asset_id"].to_list())
-            buckets = _recompute(connection, torn)
+            buckets = follow(connection, torn)
     return report + WriteReport(quarantined=put, marks=marked, buckets=buckets)
 
 
@@ -144,6 +145,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         pl.lit(at).cast(UTC_STAMP).alias("validated_at"),
         pl.col("flags").fill_null([]),
     )
+    prices = prices.unique(VALIDATED.key, keep="last", maintain_order=True)
     cells = grid.to_frame()
     bounds = Bounds(
         grid.assets.tolist(),
@@ -157,7 +159,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         changes = upsert(
             connection,
             replace(VALIDATED, name=price_table(grid.interval)),
-            prices.unique(VALIDATED.key, keep="last", maintain_order=True),
+            prices,
             replace=bounds,
             keep=cells.rename({"session": "day"}),
             at=at,
@@ -165,8 +167,10 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         cleared = quarantine.clear(connection, grid, batch.quarantined)
         put = quarantine.put(connection, "validation", batch.quarantined)
         decisions.void(connection, batch.void, at)
-        daily = grid.interval is Interval.DAY
-        buckets = _recompute(connection, changes.days) if daily else 0
+        buckets = 0
+        if grid.interval is Interval.DAY:
+            known = Known(prices, bounds) if changes.alone else None
+            buckets = follow(connection, changes.days, known)
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)
 
 
@@ -214,13 +218,6 @@ def recompute_periods(db: Database, grid: CellGrid, period: periods.Period) -> i
         lock_assets(connection, Kind.VALIDATED, grid.assets.tolist())
         days = grid.to_frame().rename({"session": "day"})
         return periods.recompute(connection, period, periods.periods_of(days, period))
-
-
-def _recompute(connection: Connection, days: pl.DataFrame) -> int:
-    return sum(
-        periods.recompute(connection, period, periods.periods_of(days, period))
-        for period in periods.PERIODS
-    )
 
 
 def log_calls(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
@@ -43,7 +44,7 @@ from stock_platform.storage.embedded.places import read_record
 from stock_platform.storage.migrate import migrate
 from stock_platform_tests.storage.test_crash import batches
 parts = batches()
-with Database(sys.argv[1], max_size=1) as db:
+with Database(sys.argv[1], "crash", max_size=1) as db:
     print("ready", flush=True)
     for fetch, judged in parts:
         writers.write_fetch(db, [fetch], "crash")
@@ -80,7 +81,7 @@ def torn(self, data, write=psycopg.Copy.write):
     write(self, data[:half])
     reach(self.connection)
     write(self, data[half:])
-with Database(url, max_size=1) as db:
+with Database(url, "crash", max_size=1) as db:
     with db.connect():
         pass
     before(psycopg.Cursor, "execute", lambda cursor: cursor.connection)
@@ -120,8 +121,23 @@ def batches() -> list[tuple[FetchBatch, ValidatedBatch]]:
     return parts
 
 
+def settled(db: Database) -> None:
+    """Wait until the server is through with a killed client: its last words may be a commit."""
+    for _ in range(600):
+        with db.connect() as connection:
+            left = connection.execute(
+                "select pid from pg_stat_activity where application_name = 'crash' "
+                "and datname = current_database()"
+            ).fetchall()
+        if not left:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{left} are still at it")
+
+
 def consistent(db: Database) -> None:
     """Rows and coverage tell the same; aggregates are those of the prices there are."""
+    settled(db)
     grid = CellGrid.rectangle(ASSETS, DAYS)
     stored = readers.raw(db, grid).select("asset_id", "session").rows()
     covered = grid.mask & ~ledger.missing(db, grid, worlds.NOW).mask
