@@ -55,10 +55,11 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
         "watchlist_job", "market_job", "catalog_job", "resume_job", "backfill_job",
-        "performance_job", "prune_events",
+        "performance_job", "prune_events", "health_job",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
-        "catalog_weekly",
+        "catalog_weekly", "health_half_hourly",
+        "watchlist_refresh_weekly", "market_refresh_weekly",
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
         "watchlist_actions_daily", "market_actions_daily",
         "watchlist_reconcile_daily", "market_reconcile_daily",

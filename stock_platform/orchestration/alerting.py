@@ -20,6 +20,7 @@ from dagster import (
 from stock_platform.orchestration.resources import PlatformResource
 from stock_platform.pipeline.alerting import RUN_FAILED, Trouble, look, report
 from stock_platform.pipeline.notifying import NotToldError
+from stock_platform.pipeline.runtime import Platform
 from stock_platform.storage import alerts
 
 EVERY_SECONDS = 180
@@ -39,15 +40,19 @@ def alert_sensor() -> SensorDefinition:
         ),
     )
     def watch(context: SensorEvaluationContext, platform: PlatformResource) -> SkipReason:
-        ours = platform.get()
-        try:
-            told = look(ours, over=_succeeded_since(context.instance, alerts.open_alerts(ours.db)))
-        except NotToldError as error:
-            return SkipReason(f"could not tell anybody: {error}")
-        ways = f", told of {told.told} by {' and '.join(told.ways)}" if told.told else ""
-        return SkipReason(f"{told.open} alerts are open{ways}")
+        return SkipReason(evaluate(platform.get(), context.instance))
 
     return watch
+
+
+def evaluate(platform: Platform, instance: DagsterInstance) -> str:
+    """Look for trouble, and tell of it; what came of it, in words."""
+    try:
+        told = look(platform, over=_succeeded_since(instance, alerts.open_alerts(platform.db)))
+    except NotToldError as error:
+        return f"could not tell anybody: {error}"
+    ways = f", told of {told.told} by {' and '.join(told.ways)}" if told.told else ""
+    return f"{told.open} alerts are open{ways}"
 
 
 def failure_sensor() -> SensorDefinition:

@@ -33,13 +33,14 @@ from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
 from stock_platform.orchestration.backfills import backfill_job, portfolio_sensor
 from stock_platform.orchestration.checks import scope_checks
+from stock_platform.orchestration.health import health_job, health_schedule
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
 from stock_platform.orchestration.live import live_sensor
 from stock_platform.orchestration.partitions import build_scopes
 from stock_platform.orchestration.pruning import prune_job, prune_schedule
 from stock_platform.orchestration.resources import PlatformResource, platform_resource
-from stock_platform.orchestration.schedules import after_close, weekly_catalog
+from stock_platform.orchestration.schedules import after_close, weekly_catalog, weekly_refresh
 from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
 from stock_platform.settings import Settings, load_settings
 
@@ -93,6 +94,7 @@ def build_definitions(
             measure,
             series_job,
             prune_job(),
+            health_job(),
         ],
         schedules=[
             after_close(watchlist, settings),
@@ -103,7 +105,10 @@ def build_definitions(
             reconciliation_schedule("market", zone),
             daily_series,
             prune_schedule(settings),
+            weekly_refresh(watchlist, settings),
+            weekly_refresh(market, settings),
             weekly_catalog(),
+            health_schedule(),
         ],
         sensors=[
             resume_sensor(),

@@ -1,4 +1,4 @@
-"""Schedules: a run of a scope after each close of the exchange.
+"""Schedules: a run of a scope after each close of the exchange, and a refresh every week.
 
 Belongs here: when a session may be asked for, and whether it has been. Does not: what a run
 does (jobs.py).
@@ -9,7 +9,7 @@ has none yet: on holidays nothing, on a half day at its own close, and after a t
 nobody was running whatever was missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,8 @@ HOURS_FROM = timedelta(days=730)
 """Closing hours are those of the last two years, and of the next."""
 
 SESSION_TAG = "stock_platform/session"
+REFRESH_TAG = "stock_platform/refresh"
+NOBODY = "no ticker is tracked: stock-platform backfill TICKER adds one"
 
 GONE = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 """A session whose run ended so is requested again; what was stored is not asked for again."""
@@ -76,6 +78,32 @@ def after_close(scope: Scope, settings: Settings) -> ScheduleDefinition:
     return evaluate
 
 
+def weekly_refresh(scope: Scope, settings: Settings) -> ScheduleDefinition:
+    """The full refresh of a scope's last months. The market's is off by default, like its runs."""
+    calendar = get_calendar(settings.calendar)
+
+    @schedule(
+        name=f"{scope.name}_refresh_weekly",
+        job_name=job_name(scope.name),
+        cron_schedule="0 5 * * 6",
+        execution_timezone=calendar.zone,
+        default_status=(
+            DefaultScheduleStatus.RUNNING
+            if scope.name == "watchlist"
+            else DefaultScheduleStatus.STOPPED
+        ),
+        description=(
+            "Asks again, stored or not, for the last STOCK_PLATFORM_REFRESH_DAYS days: vendors "
+            "correct prices. What they say otherwise is stored, judged, and derived from again."
+        ),
+    )
+    def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        moment = settings.market_time or context.scheduled_execution_time.astimezone(UTC)
+        return refresh_request(scope, calendar, moment, settings, context.instance)
+
+    return evaluate
+
+
 def weekly_catalog() -> ScheduleDefinition:
     """The refresh of the catalog, on Saturdays: the week's listings, delistings and renames."""
     return ScheduleDefinition(
@@ -88,6 +116,43 @@ def weekly_catalog() -> ScheduleDefinition:
     )
 
 
+def refresh_request(
+    scope: Scope,
+    calendar: ExchangeCalendar,
+    now: datetime,
+    settings: Settings,
+    instance: DagsterInstance,
+) -> RunRequest | SkipReason:
+    """A run that asks again for the sessions of the last ``refresh_days`` days; or why not."""
+    if settings.refresh_days == 0:
+        return SkipReason("STOCK_PLATFORM_REFRESH_DAYS is 0: nothing is asked for again")
+    names = _names(scope, instance)
+    if not names:
+        return SkipReason(NOBODY)
+    last = calendar.last_completed(now - DELAY)
+    first = max(settings.start_date, last - timedelta(days=settings.refresh_days))
+    sessions: list[date] = (
+        calendar.sessions(first, last).astype(object).tolist() if first <= last else []
+    )
+    if not sessions:
+        return SkipReason(f"no session is over since {first}")
+    return RunRequest(
+        run_key=f"{scope.name} refresh {last}",
+        run_config={"ops": {f"{scope.name}__raw_quotes": {"config": {"ask_again": True}}}},
+        tags={
+            **scope.range_tags((sessions[0], names[0]), (sessions[-1], names[-1])),
+            REFRESH_TAG: str(last),
+        },
+    )
+
+
+def _names(scope: Scope, instance: DagsterInstance) -> Sequence[str]:
+    """The tickers or shards of a scope, in the order of their partitions."""
+    if scope.name == "watchlist":
+        return instance.get_dynamic_partitions(WATCHLIST_TICKERS)
+    return SHARD_KEYS
+
+
 def requests(
     scope: Scope,
     calendar: ExchangeCalendar,
@@ -96,11 +161,9 @@ def requests(
     instance: DagsterInstance,
 ) -> Iterator[RunRequest | SkipReason]:
     """A run request for every recent session that is over and has no run; else why not."""
-    names = SHARD_KEYS
-    if scope.name == "watchlist":
-        names = tuple(instance.get_dynamic_partitions(WATCHLIST_TICKERS))
+    names = _names(scope, instance)
     if not names:
-        yield SkipReason("no ticker is tracked: stock-platform backfill TICKER adds one")
+        yield SkipReason(NOBODY)
         return
     last = calendar.last_completed(now - DELAY)
     first = max(start, last - CATCH_UP)

@@ -6,7 +6,9 @@ cover. Does not: choosing tiles (domain/planning), one request's retries
 
 How it keeps the promises:
 
-* The ledger is read first, so stored cells are never asked for again.
+* The ledger is read first, so stored cells are never asked for again, unless a fetch is to do
+  just that (``again``): then what vendors say otherwise now takes the place of what they said,
+  and a cell that they have no more stays as it is.
 * A tile is claimed in the database before its call and released once its batch is
   committed, and the ledger is read again under the claim: two runs never make the same
   call. A crash releases its claims.
@@ -102,6 +104,7 @@ class FetchStream:
         run_id: str | None = None,
         wider: CellGrid | None = None,
         retry_failed: bool = False,
+        again: bool = False,
         retry_failed_after: timedelta = timedelta(hours=24),
         router: Router | None = None,
         patience: timedelta = PATIENCE,
@@ -117,6 +120,7 @@ class FetchStream:
         self._grid = grid
         self._wider = wider
         self._retry_failed = retry_failed
+        self._again = again
         self._retry_failed_after = retry_failed_after
         self._progress = progress
         self._pause = pause or threading.Event().wait
@@ -138,7 +142,9 @@ class FetchStream:
 
     def __iter__(self) -> Iterator[list[FetchBatch]]:
         market = self._market
-        needed = market.missing(self._grid, retry_failed=self._retry_failed)
+        needed = self._grid
+        if not self._again:
+            needed = market.missing(self._grid, retry_failed=self._retry_failed)
         self.report.asked = len(needed)
         self.report.already = self.report.cells - self.report.asked
         if not needed:
@@ -516,7 +522,7 @@ class FetchStream:
             return Outcome(job, self._moment(started), error=refusal, claimed=False)
         if not self._claims.try_claim(claim_key(job.tile)):
             return Outcome(job, self._moment(started), claimed=False)
-        if not self._market.missing(job.cells, retry_failed=True):
+        if not (self._again or self._market.missing(job.cells, retry_failed=True)):
             return Outcome(job, self._moment(started))
         try:
             answer = self._ask(job.tile)

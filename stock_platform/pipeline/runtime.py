@@ -224,10 +224,14 @@ class Platform:
         *,
         wider: CellGrid | None = None,
         retry_failed: bool = False,
+        again: bool = False,
         progress: ProgressCallback | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> FetchStream:
-        """A fetch of what is missing of ``grid``; iterate to run it, committing each item."""
+        """A fetch of what is missing of ``grid``; iterate to run it, committing each item.
+
+        ``again`` fetches all of it, stored or not.
+        """
         stream = FetchStream(
             self.market,
             self.sources,
@@ -236,6 +240,7 @@ class Platform:
             run_id=run_id,
             wider=wider,
             retry_failed=retry_failed,
+            again=again,
             retry_failed_after=timedelta(hours=self.settings.retry_failed_hours),
             router=self.router,
             patience=timedelta(seconds=self.settings.patience_seconds),

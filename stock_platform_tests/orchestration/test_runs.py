@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster_shared.utils.warnings import disable_dagster_warnings
@@ -130,6 +132,36 @@ def test_a_failed_ticker_is_told(settings: Settings, instance: dg.DagsterInstanc
         again = world.run(instance, "watchlist", (FIRST, "AAA"), (LAST, "CCC"), retry_failed=True)
         assert checks(again)["coverage"]
         assert {tile.symbol for tile in world.vendor.asked} <= {"BBB", None}
+
+
+def test_a_refresh_brings_corrections(world: World, instance: dg.DagsterInstance) -> None:
+    """Stored sessions are asked for again; what the vendor says otherwise now stands, and what it
+    has no more stays. An ordinary run after it asks for nothing."""
+    world.track(instance, "AAA", "BBB")
+    corners = ((FIRST, "AAA"), (LAST, "BBB"))
+    first = world.run(instance, "watchlist", *corners)
+    assert first.success
+    usual = world.vendor.fetch
+    gone = date.fromisoformat(FIRST)
+
+    def corrected(tile: Any) -> Any:
+        told = usual(tile)
+        high = told.bars.filter(pl.col("session") > gone).with_columns(high=pl.lit(10.25))
+        return replace(told, bars=high)
+
+    world.vendor.fetch = corrected  # type: ignore[method-assign]
+    world.vendor.asked.clear()
+    assert world.run(instance, "watchlist", *corners, ask_again=True).success
+    assert world.vendor.asked
+    ids = world.platform.assets_for(["AAA", "BBB"])["asset_id"].to_list()
+    prices = readers.prices(world.platform.db, ids)
+    days = prices["session"].unique().sort().to_list()
+    assert [str(days[0]), str(days[-1])] == [FIRST, LAST]
+    highs = dict(prices.group_by("session").agg(pl.col("high").unique()).iter_rows())
+    assert highs == {day: [10.0 if day == gone else 10.25] for day in days}
+    world.vendor.asked.clear()
+    assert world.run(instance, "watchlist", *corners).success
+    assert not world.vendor.asked
 
 
 def test_a_bad_ticker_does_not_stop_the_others(world: World, instance: dg.DagsterInstance) -> None:

@@ -10,7 +10,12 @@ from stock_platform.domain.calendar import get_calendar
 from stock_platform.orchestration.build import build_definitions
 from stock_platform.orchestration.instance import open_instance
 from stock_platform.orchestration.partitions import build_scopes
-from stock_platform.orchestration.schedules import SESSION_TAG, closing_crons, requests
+from stock_platform.orchestration.schedules import (
+    SESSION_TAG,
+    closing_crons,
+    refresh_request,
+    requests,
+)
 from stock_platform.settings import load_settings
 from stock_platform_tests.orchestration.worlds import World
 
@@ -118,3 +123,22 @@ def test_the_schedule_covers_every_tracked_ticker(environment: pytest.MonkeyPatc
     [request] = result.run_requests or []
     assert request.tags["dagster/asset_partition_range_start"] == "2024-03-08|ZZZ"
     assert request.tags["dagster/asset_partition_range_end"] == "2024-03-08|MMM"
+
+
+def test_the_weekly_refresh_asks_for_its_window(instance: dg.DagsterInstance) -> None:
+    """All tickers, from so many days ago to the last session that is over; asked again."""
+    saturday = datetime(2024, 3, 9, 10, tzinfo=UTC)
+    settings = load_settings(refresh_days=30, start_date=date(2016, 1, 4))
+    nobody = refresh_request(SCOPES["watchlist"], XNYS, saturday, settings, instance)
+    assert isinstance(nobody, dg.SkipReason)
+    instance.add_dynamic_partitions("watchlist_tickers", ["AAA", "BBB"])
+    asked_for = refresh_request(SCOPES["watchlist"], XNYS, saturday, settings, instance)
+    assert isinstance(asked_for, dg.RunRequest)
+    assert asked_for.tags["dagster/asset_partition_range_start"] == "2024-02-07|AAA"
+    assert asked_for.tags["dagster/asset_partition_range_end"] == "2024-03-08|BBB"
+    assert asked_for.run_config == {
+        "ops": {"watchlist__raw_quotes": {"config": {"ask_again": True}}}
+    }
+    never = load_settings(refresh_days=0)
+    off = refresh_request(SCOPES["market"], XNYS, saturday, never, instance)
+    assert isinstance(off, dg.SkipReason)

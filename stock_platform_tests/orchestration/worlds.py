@@ -70,12 +70,14 @@ class World:
         *,
         tags: dict[str, str] | None = None,
         retry_failed: bool = False,
+        ask_again: bool = False,
     ) -> dg.ExecuteInProcessResult:
         """Run a scope's job on one partition, or on the rectangle between two corners."""
         job = self.definitions.resolve_job_def(f"{scope}_job")
         ours = self.scopes[scope]
+        asked = {"retry_failed": retry_failed, "ask_again": ask_again}
         config = {
-            "ops": {f"{scope}__raw_quotes": {"config": {"retry_failed": retry_failed}}},
+            "ops": {f"{scope}__raw_quotes": {"config": asked}},
             "loggers": {"console": {"config": {"log_level": "ERROR"}}},
         }
         if last is None:

@@ -49,6 +49,10 @@ class FetchConfig(Config):
         default=False,
         description="Ask now for cells that failed or wait, whatever their retry time.",
     )
+    ask_again: bool = Field(
+        default=False,
+        description="Ask for cells that are stored, too: vendors correct what they told.",
+    )
 
 
 def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsDefinition]:
@@ -87,16 +91,19 @@ def scope_assets(scope: Scope, *, deps: Sequence[AssetKey] = ()) -> list[AssetsD
         with clear_failures():
             current = platform.get()
             grid = cells_of(current, scope.name, keys_of(context))
-            wider = wider_demand(current, scope, context, raw_key)
-            missing = current.missing(grid, retry_failed=config.retry_failed).trimmed()
+            wider, asked = None, grid.trimmed()
+            if not config.ask_again:
+                wider = wider_demand(current, scope, context, raw_key)
+                asked = current.missing(grid, retry_failed=config.retry_failed).trimmed()
             stream = current.fetch(
                 grid,
                 context.run.run_id,
                 wider=wider,
                 retry_failed=config.retry_failed,
+                again=config.ask_again,
                 progress=teller(context.log),
             )
-        return RawQuotes(grid, stream, per_ticker_calls=len(missing.assets))
+        return RawQuotes(grid, stream, per_ticker_calls=len(asked.assets))
 
     @ours(
         "validated_prices",
