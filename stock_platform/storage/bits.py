@@ -8,7 +8,7 @@ A bit string has 366 bits for a year; bit i, from the left, is day-of-year i + 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,21 +21,23 @@ DAYS = 366
 BYTES = 46
 _HEX = 2 * BYTES
 
-ROW = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("asset_size", ">i4"),
-        ("asset_id", ">i4"),
-        ("year_size", ">i4"),
-        ("year", ">i2"),
-        ("code_size", ">i4"),
-        ("code", ">i2"),
-        ("bits_size", ">i4"),
-        ("bits_length", ">i4"),
-        ("bits", "u1", (BYTES,)),
-    ]
-)
-"""A row of ``asset_id int, year smallint, code smallint, sessions bit(366)`` in COPY binary."""
+ROW = np.dtype([("asset_id", "i4"), ("year", "i2"), ("code", "i2"), ("bits", "u1", (BYTES,))])
+"""A row of the ledger: its asset, its year, what is asked of it as a number, its bits."""
+
+_SENT = np.dtype([("length", ">i4"), ("bits", "u1", (BYTES,))])  # as bit_send has it
+
+
+def rows(packed: Iterable[Sequence[memoryview]]) -> npt.NDArray[np.void]:
+    """ROWs of asset_id, year, code and sessions, each sent in binary and strung together."""
+    parts = [np.zeros(0, dtype=ROW)]
+    for assets, years, codes, sessions in packed:
+        part = np.empty(len(assets) // 4, dtype=ROW)
+        part["asset_id"] = np.frombuffer(assets, dtype=">i4")
+        part["year"] = np.frombuffer(years, dtype=">i2")
+        part["code"] = np.frombuffer(codes, dtype=">i2")
+        part["bits"] = np.frombuffer(sessions, dtype=_SENT)["bits"]
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def pack(days: pl.Series) -> list[str]:

@@ -23,16 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import psycopg
 from psycopg import sql
 
 from stock_platform.domain.bars import UTC_STAMP
-from stock_platform.storage.frames import LIST_SEPARATOR, Connection, ints
+from stock_platform.storage.frames import LIST_SEPARATOR, Connection, ints, read_packed
 
 ROWS = 250_000
 """Rows of a frame in a stream, about: frames end where a block does."""
 
-_HEADER = 19  # of COPY's binary format
 _ARRAY_HEADER = 20  # dimensions, nulls, element type, length, lower bound
 _STAMPS = np.dtype([("size", ">i4"), ("value", ">i8")])
 _DATES = np.dtype([("size", ">i4"), ("value", ">i4")])
@@ -94,19 +92,14 @@ def stream_blocks(
     connection: Connection, blocks: Blocks, rows: int = ROWS
 ) -> Iterator[pl.DataFrame]:
     """The rows in frames of about ``rows``, as they come: one statement, one snapshot."""
-    statement = sql.SQL("copy ({}) to stdout (format binary)").format(blocks.query())
     parts: list[list[memoryview]] = []
     size = 0
-    with psycopg.ClientCursor(connection) as cursor, cursor.copy(statement) as copy:
-        for number, message in enumerate(copy):
-            fields = _fields(memoryview(message)[0 if number else _HEADER :])
-            if not fields:
-                continue
-            parts.append(fields)
-            size += _length(fields, blocks)
-            if size >= rows:
-                yield _frame(parts, blocks)
-                parts, size = [], 0
+    for fields in read_packed(connection, blocks.query()):
+        parts.append(fields)
+        size += _length(fields, blocks)
+        if size >= rows:
+            yield _frame(parts, blocks)
+            parts, size = [], 0
     if parts:
         yield _frame(parts, blocks)
 
@@ -123,17 +116,6 @@ def _together(name: str, kind: pl.DataType) -> sql.Composed:
             text = sql.SQL("array_to_string({}, {})").format(column, sql.Literal(LIST_SEPARATOR))
         value = sql.SQL("string_agg(coalesce({}, ''), E'\\n')").format(text)
     return sql.SQL("{} as {}").format(value, sql.Identifier(name))
-
-
-def _fields(message: memoryview) -> list[memoryview]:
-    """The values of a row in COPY's binary format; none for its trailer."""
-    (count,) = struct.unpack_from(">h", message) if len(message) >= 2 else (-1,)
-    at, found = 2, []
-    for _ in range(count):
-        (size,) = struct.unpack_from(">i", message, at)
-        found.append(message[at + 4 : at + 4 + size])
-        at += 4 + size
-    return found
 
 
 def _length(fields: Sequence[memoryview], blocks: Blocks) -> int:

@@ -12,7 +12,8 @@ unnest, executemany); null is the unquoted empty field, the empty string a quote
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -33,7 +34,6 @@ LIST_SEPARATOR = "\x1f"
 
 _ROWS_AT_ONCE = 25_000
 _BINARY_HEADER = 19
-_BINARY_TRAILER = 2
 
 
 def run(connection: Connection, statement: Statement, values: Values = ()) -> psycopg.Cursor[Any]:
@@ -101,18 +101,33 @@ def read(
     )
 
 
-def read_binary(
-    connection: Connection, query: Statement, dtype: np.dtype[np.void], values: Values = ()
-) -> npt.NDArray[np.void]:
-    """The answer of a query whose rows all take the same bytes, as COPY sends them.
+def read_packed(
+    connection: Connection, query: Statement, values: Values = ()
+) -> Iterator[list[memoryview]]:
+    """The answer of a query by COPY binary, a list of fields a row. No value may be null.
 
-    ``dtype`` describes a row of COPY's binary format: a 2-byte count of fields, and a 4-byte
-    length before each field, all big-endian. No value may be null.
+    For few and large rows: receiving a row takes longer than what is in it.
     """
     statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
-    data = _copy_out(connection, statement, values)
-    rows = (len(data) - _BINARY_HEADER - _BINARY_TRAILER) // dtype.itemsize
-    return np.frombuffer(data, dtype=dtype, count=rows, offset=_BINARY_HEADER)
+    with (
+        psycopg.ClientCursor(connection) as cursor,
+        cursor.copy(statement, values or None) as copy,
+    ):
+        for number, message in enumerate(copy):
+            fields = _fields(memoryview(message)[0 if number else _BINARY_HEADER :])
+            if fields:
+                yield fields
+
+
+def _fields(message: memoryview) -> list[memoryview]:
+    """The values of a row in COPY's binary format; none for its trailer."""
+    (count,) = struct.unpack_from(">h", message) if len(message) >= 2 else (-1,)
+    at, found = 2, []
+    for _ in range(count):
+        (size,) = struct.unpack_from(">i", message, at)
+        found.append(message[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found
 
 
 def names(columns: Sequence[str], alias: str = "") -> sql.Composable:

@@ -3,8 +3,8 @@
 Belongs here: questions to the ledger. Does not: writing it (marking.py, whose ``mark`` is at
 home here too), bit strings (bits.py), what a state means (domain/coverage.py).
 
-Answers come as COPY binary and are unpacked by numpy: 6,000 assets x 10 years, fifteen million
-cells, take about 0.2 s.
+Answers come by the year, all assets' bits in one row, and are unpacked by numpy: 6,000 assets x
+10 years, fifteen million cells, take a tenth of a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.coverage import CellStatus
 from stock_platform.storage import bits
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import Connection, ints, read, read_binary, run
+from stock_platform.storage.frames import Connection, ints, read, read_packed, run
 from stock_platform.storage.marking import RANK, mark
 
 __all__ = [
@@ -245,14 +245,12 @@ def failures(db: Database, grid: CellGrid) -> pl.DataFrame:
 def _read(
     connection: Connection, grid: CellGrid, condition: sql.Composable, code: sql.Composable
 ) -> npt.NDArray[np.void]:
-    return read_binary(
-        connection,
-        sql.SQL(
-            "select c.asset_id, c.year, ({})::smallint, c.sessions "
-            "from stocks.coverage_bits c where {} and {}"
-        ).format(code, _within(grid), condition),
-        bits.ROW,
-    )
+    query = sql.SQL(
+        "select string_agg(int4send(c.asset_id), ''::bytea), string_agg(int2send(c.year), ''), "
+        "string_agg(int2send(({})::smallint), ''), string_agg(bit_send(c.sessions), '') "
+        "from stocks.coverage_bits c where {} and {} group by c.year"
+    ).format(code, _within(grid), condition)
+    return bits.rows(read_packed(connection, query))
 
 
 def _within(grid: CellGrid) -> sql.Composed:
