@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -21,7 +21,7 @@ from psycopg import sql
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.portfolio import Side, Transaction
 from stock_platform.storage.connection import Database
-from stock_platform.storage.frames import Connection, ints, run
+from stock_platform.storage.frames import Connection, ints, one, run
 
 _COLUMNS = (
     "user_id", "asset_id", "side", "quantity", "price", "currency", "fee", "executed_at",
@@ -119,24 +119,71 @@ def remove(db: Database, user_id: str, transaction_id: int) -> None:
         raise InputError("transaction", transaction_id, f"use the id of one of {user_id}'s")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a transaction stands in the order of execution: the key of that order."""
+
+    executed_at: datetime
+    side: str
+    transaction_id: int
+
+    @classmethod
+    def of(cls, transaction: Transaction) -> Place:
+        """A stored transaction's."""
+        number = transaction.transaction_id or 0
+        return cls(transaction.executed_at, str(transaction.side), number)
+
+
 def transactions(
-    db: Database, user_id: str | None = None, asset_ids: Sequence[int] | None = None
+    db: Database,
+    user_id: str | None = None,
+    asset_ids: Sequence[int] | None = None,
+    *,
+    after: Place | None = None,
+    limit: int | None = None,
 ) -> list[Transaction]:
-    """Transactions in the order of their execution."""
+    """Transactions in the order of their execution: those after a place, and at most so many.
+
+    The place need not be one any more: what stood there may be gone.
+    """
     conditions: list[sql.Composable] = [sql.SQL("true")]
     if user_id is not None:
         conditions.append(sql.SQL("t.user_id = {}").format(sql.Literal(user_id)))
     if asset_ids is not None:
         conditions.append(sql.SQL("t.asset_id = any({})").format(ints(list(asset_ids))))
+    if after is not None:
+        place = (after.executed_at, after.side, after.transaction_id)
+        conditions.append(
+            sql.SQL("(t.executed_at, t.side, t.transaction_id) > ({}::timestamptz, {}, {})").format(
+                *map(sql.Literal, place)
+            )
+        )
     with db.connect() as connection:
         rows = run(
             connection,
             sql.SQL(
                 "select {}, transaction_id from stocks.portfolio_transactions t where {} "
-                "order by executed_at, side, transaction_id"
-            ).format(_names(), sql.SQL(" and ").join(conditions)),
+                "order by executed_at, side, transaction_id limit {}"
+            ).format(_names(), sql.SQL(" and ").join(conditions), sql.Literal(limit)),
         ).fetchall()
     return [_read(row) for row in rows]
+
+
+def has_any(db: Database, user_id: str, transaction_id: int | None = None) -> bool:
+    """Whether a user has a transaction: any, or the one of an id."""
+    which: sql.Composable = sql.SQL("true")
+    if transaction_id is not None:
+        which = sql.SQL("transaction_id = {}").format(sql.Literal(transaction_id))
+    with db.connect() as connection:
+        return bool(
+            one(
+                connection,
+                sql.SQL(
+                    "select exists (select from stocks.portfolio_transactions "
+                    "where user_id = {} and {})"
+                ).format(sql.Literal(user_id), which),
+            )[0]
+        )
 
 
 def users(db: Database) -> list[str]:

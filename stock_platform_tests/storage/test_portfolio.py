@@ -203,3 +203,39 @@ def test_two_sales_at_once_cannot_sell_the_same_shares(database: Database, ids: 
         [(str(t.side), t.quantity) for t in book.transactions(database)], orient="row"
     )
     assert held.height == 2
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7])
+def test_pages_are_the_whole_in_order(database: Database, ids: list[int], limit: int) -> None:
+    """Each transaction comes once, of this user alone, also among those of one moment."""
+    ours = [trade(ids[n % 2], "buy", "5", 1 + n // 4) for n in range(12)]
+    ours += [trade(ids[0], "sell", "1", day) for day in (1, 2, 3)]
+    book.enter(database, [*ours, *(trade(ids[0], "buy", "1", 2, user="you") for _ in range(5))])
+    whole = book.transactions(database, "me")
+    assert len(whole) == 15
+    seen: list[Transaction] = []
+    while page := book.transactions(
+        database, "me", after=book.Place.of(seen[-1]) if seen else None, limit=limit
+    ):
+        assert len(page) <= limit
+        seen += page
+    assert seen == whole
+
+
+def test_a_page_reads_its_own_rows(database: Database, ids: list[int]) -> None:
+    """The index leads to them: other rows of the user are not touched."""
+    book.enter(database, [trade(ids[0], "buy", "1", 1 + n % 28) for n in range(500)])
+    with database.connect() as connection:
+        connection.execute("analyze stocks.portfolio_transactions")
+        plan = connection.execute(
+            "explain (analyze, format json) select * from stocks.portfolio_transactions t "
+            "where user_id = 'me' and (executed_at, side, transaction_id) > "
+            "('2024-01-15T15:00Z'::timestamptz, 'buy', 0) "
+            "order by executed_at, side, transaction_id limit 10"
+        ).fetchone()
+    assert plan is not None
+    found = plan[0][0]["Plan"]["Plans"][0]
+    assert found["Index Name"] == "portfolio_transactions_in_order"
+    assert found["Actual Rows"] == 10
+    assert book.has_any(database, "me")
+    assert not book.has_any(database, "you")

@@ -62,6 +62,21 @@ def test_transactions_are_listed_in_pages_and_removed(client: TestClient) -> Non
     assert "later sales" in refused.json()["detail"]
 
 
+def test_pages_go_on_after_a_removal_and_refuse_other_cursors(client: TestClient) -> None:
+    """What the cursor stood at may be gone; one that no page gave is refused."""
+    sent = {"transactions": [order(executed_at=f"2023-03-{day:02}") for day in (1, 2, 3)]}
+    ids = client.post(TRANSACTIONS, json=sent).json()["ids"]
+    page = client.get(TRANSACTIONS, params={"limit": 2}).json()
+    assert client.delete(f"{TRANSACTIONS}/{ids[1]}").status_code == 204
+    rest = client.get(TRANSACTIONS, params={"cursor": page["next"]}).json()
+    assert [t["id"] for t in rest["transactions"]] == [ids[2]]
+    assert rest["next"] is None
+    for wrong in ("7", "fHx8", "MjAyNC0wMS0wMXxidXl8MQ", "\u00e9", "=" * 4):
+        refused = client.get(TRANSACTIONS, params={"cursor": wrong})
+        assert refused.status_code == 422, wrong
+        assert refused.json()["errors"][0]["parameter"] == "cursor"
+
+
 @pytest.mark.parametrize(
     ("changes", "parameter"),
     [

@@ -6,7 +6,9 @@ measures (pipeline/performance.py). Entering never waits for data.
 
 from __future__ import annotations
 
+import base64
 import math
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query
@@ -18,6 +20,7 @@ from stock_platform.apps.api.context import Api, the_api
 from stock_platform.apps.api.models import UserName
 from stock_platform.apps.api.problems import RESPONSES, Problem
 from stock_platform.domain.errors import InputError
+from stock_platform.domain.portfolio import Side
 from stock_platform.domain.portfolio.transactions import read_user
 from stock_platform.pipeline.portfolio import Order, check_orders, enter_orders
 from stock_platform.pipeline.statements import read_statement_text
@@ -46,15 +49,12 @@ def transactions(
     caller: Reader,
     user: User = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
-    cursor: Annotated[int | None, Query(ge=0, le=_MOST_ID)] = None,
+    cursor: Annotated[str | None, Query(max_length=100, description="Of the page before.")] = None,
 ) -> Any:
     """Transactions in the order of their execution."""
-    found = book.transactions(api.reading.db, caller.portfolio_of(user))
-    if cursor is not None:
-        places = [at for at, t in enumerate(found) if t.transaction_id == cursor]
-        if not places:
-            raise InputError("cursor", cursor, "use `next` of the page before, or begin again")
-        found = found[places[0] + 1 :]
+    found = book.transactions(
+        api.reading.db, caller.portfolio_of(user), after=read_cursor(cursor), limit=limit + 1
+    )
     shown = found[:limit]
     known = catalog.by_id(api.reading.db, sorted({t.asset_id for t in shown}))
     tickers = dict(known.select("asset_id", "ticker").iter_rows())
@@ -76,7 +76,7 @@ def transactions(
     ]
     return {
         "transactions": rows,
-        "next": str(shown[-1].transaction_id) if len(found) > limit else None,
+        "next": make_cursor(book.Place.of(shown[-1])) if len(found) > limit else None,
     }
 
 
@@ -103,7 +103,7 @@ def remove(
 ) -> Response:
     """Remove a transaction that was entered by mistake."""
     whose = caller.portfolio_of(user)
-    if all(t.transaction_id != transaction_id for t in book.transactions(api.reading.db, whose)):
+    if not book.has_any(api.reading.db, whose, transaction_id):
         raise Problem(404, f"{whose} has no transaction {transaction_id}")
     book.remove(api.writing.db, whose, transaction_id)
     return Response(status_code=204)
@@ -181,7 +181,7 @@ def performance(
 
 
 def _measure(api: Api, user: str, currency: str | None) -> Any:
-    if not book.transactions(api.reading.db, read_user(user)):
+    if not book.has_any(api.reading.db, read_user(user)):
         raise Problem(404, f"{user} has no transaction")
     return api.reading.performance(user, currency)
 
@@ -198,3 +198,24 @@ def _enter(api: Api, orders: list[Order], *, new_tickers: bool) -> dict[str, Any
 def _clean(row: Any) -> dict[str, Any]:
     """What is not a number becomes null."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+
+
+def make_cursor(place: book.Place) -> str:
+    """A place in the order of transactions as a text that nobody need read."""
+    parts = (place.executed_at.astimezone(UTC).isoformat(), place.side, str(place.transaction_id))
+    return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str | None) -> book.Place | None:
+    """The place of a cursor. Raises InputError."""
+    if text is None:
+        return None
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        at, side, number = base64.urlsafe_b64decode(padded).decode("ascii").split("|")
+        place = book.Place(datetime.fromisoformat(at), str(Side(side)), int(number))
+        if place.executed_at.tzinfo is None or not 0 <= place.transaction_id <= _MOST_ID:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InputError("cursor", text, "use `next` of the page before") from None
+    return place
