@@ -70,6 +70,15 @@ class Platform:
         """The platform of this process's environment."""
         return cls(settings or load_settings())
 
+    @classmethod
+    def reading(cls, settings: Settings | None = None) -> Platform:
+        """The platform for who only looks: as the reader, where STOCK_PLATFORM_READER_URL is set.
+
+        As the reader nothing is migrated and nothing can be written.
+        """
+        chosen = settings or load_settings()
+        return cls(chosen) if chosen.reader_url is None else _Reading(chosen)
+
     # ---- parts ----
 
     @cached_property
@@ -380,3 +389,14 @@ class Platform:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Reading(Platform):
+    """The platform as the reader."""
+
+    @cached_property
+    def db(self) -> Database:
+        """The database in read-only transactions, with the reader's limit on each statement."""
+        from stock_platform.pipeline.store import reading_database
+
+        return reading_database(self.settings)

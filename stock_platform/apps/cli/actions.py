@@ -46,7 +46,7 @@ def actions(
     if refresh and moment is not None:
         raise InputError("refresh", "--refresh", "leave out --as-of: the past is not asked for")
     failures: dict[str, str] = {}
-    with Platform.from_settings() as platform:
+    with Platform.from_settings() if refresh else Platform.reading() as platform:
         asset_id = int(platform.assets_for([name], register=False)["asset_id"][0])
         if refresh:
             report = platform.refresh_actions("watchlist")

@@ -31,7 +31,7 @@ def show(
 
     if context.invoked_subcommand is not None:
         return
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = alerts.recent(platform.db, limit)
         told_by = ways(platform.settings)
     if json:

@@ -95,7 +95,7 @@ def show(*, json: Json = False) -> None:
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.storage import tokens as kept
 
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = kept.tokens(platform.db)
     now = datetime.now(UTC)
     rows = [

@@ -78,7 +78,7 @@ def show(
     from stock_platform.storage import assets, catalog
 
     name = parse_symbol(ticker).ticker
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = catalog.holders(platform.db, name)
         if not found:
             raise assets.unknown_ticker(platform.db, name)
@@ -126,7 +126,7 @@ def search(
 
     if not text.strip():
         raise InputError("text", text, "give a part of a name, a ticker or an identifier")
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = catalog.search(platform.db, text, limit)
     if json:
         output.show_json(found.to_dicts())
@@ -167,7 +167,7 @@ def changes(
         if word not in list(Kind):
             raise InputError("kind", word, one_of([str(k) for k in Kind]))
     first = read_date("since", since) if since else None
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = catalog.changes(platform.db, kinds=kind or None, since=first, limit=limit)
     if json:
         output.show_json(found.to_dicts())

@@ -34,7 +34,7 @@ def explain(
 
     (name,) = read_tickers([ticker])
     when = read_date("date", day)
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         facts = gather(platform, name, when)
     if json:
         output.show_json(facts)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_platform.apps.cli import queue
 from stock_platform.apps.cli.prices import Format, Output
 from stock_platform.apps.cli.selection import Json
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from stock_platform.domain.portfolio import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Enter transactions; see positions and performance.")
+app.add_typer(queue.app, name="queue")
 
 User = Annotated[str, typer.Option("--user", "-u", help="Whose portfolio.")]
 Ticker = Annotated[str, typer.Argument(help="In any common spelling: AAPL, BRK.B, BTC-USD.")]
@@ -185,7 +187,7 @@ def list_transactions(
     from stock_platform.storage import assets, portfolio
 
     wanted = read_tickers([ticker]) if ticker else ()
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         ids = list(assets.resolve(platform.db, wanted).values()) if wanted else None
         found = portfolio.transactions(platform.db, user, ids)
         table = assets.by_id(platform.db, sorted({t.asset_id for t in found}))
@@ -228,7 +230,7 @@ def positions(
     from stock_platform.apps.cli import output
     from stock_platform.pipeline.runtime import Platform
 
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = platform.performance(user, currency)
     frame = found.positions
     if not closed:
@@ -269,7 +271,7 @@ def performance(
     from stock_platform.apps.cli.prices import choose_format, write
     from stock_platform.pipeline.runtime import Platform
 
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = platform.performance(user, currency)
     if json:
         days = found.days.to_dicts() if daily else None

@@ -65,7 +65,7 @@ def prices(
     names = read_tickers(tickers)
     check_interval(interval, adjust)
     moment = as_moment("as-of", as_of)
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         frame = Store(platform.db).prices(
             names, first, last, adjust=adjust, interval=interval, as_of=moment
         )

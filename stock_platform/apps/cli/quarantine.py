@@ -64,7 +64,7 @@ def list_rows(
 
     first, last = read_span(start, end)
     names = read_tickers(tickers or [])
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         ids = None
         if names:
             ids = platform.assets_for(names, register=False)["asset_id"].to_list()
@@ -100,7 +100,7 @@ def show(quarantine_id: Id, *, json: Json = False) -> None:
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.storage import decisions
 
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = decisions.entry(platform.db, quarantine_id)
         _tell(platform, found, json=json)
 

@@ -39,7 +39,7 @@ def quotes(
 
     names = read_tickers(tickers) if tickers else []
     silent: list[str] = []
-    with Platform.from_settings() as platform:
+    with Platform.from_settings() if refresh else Platform.reading() as platform:
         if names:
             wanted = platform.assets_for(names, register=False)
         else:
@@ -116,7 +116,7 @@ def show(*, json: Json = False) -> None:
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.storage import quotes as stored
 
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         frame = stored.watched(platform.db, platform.settings.live_minutes)
     shown = frame.select("ticker", "calendar", "every", "asked_at").sort("ticker")
     if json:

@@ -45,7 +45,7 @@ def series(
     day = read_date("as-of", as_of) if as_of else None
     chosen = Format.JSON if json else choose_format(format, output)
     failures: dict[str, str] = {}
-    with Platform.from_settings() as platform:
+    with Platform.from_settings() if refresh else Platform.reading() as platform:
         names = [text.strip().upper() for text in ids or []]
         if refresh:
             report = platform.refresh_series(names or platform.settings.series)

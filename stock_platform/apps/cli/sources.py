@@ -34,7 +34,7 @@ def sources(context: typer.Context, *, json: Json = False) -> None:
 
     if context.invoked_subcommand is not None:
         return
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         found = describe(platform)
     if json:
         output.show_json(found)
@@ -73,7 +73,7 @@ def show(name: Name, *, json: Json = False) -> None:
     from stock_platform.sources.registry import spec_of
 
     spec_of(name)
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         entry = next(e for e in describe(platform) if e["source"] == name)
     if json:
         output.show_json(entry)

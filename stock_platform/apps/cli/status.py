@@ -42,7 +42,7 @@ def status(
     from stock_platform.pipeline.runtime import Platform
 
     names = read_tickers([ticker] if ticker else [])
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         first, last = read_span(start, end)
         sessions = completed_sessions(
             platform.settings, first or first_day(platform.settings, last), last

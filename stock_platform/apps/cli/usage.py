@@ -31,7 +31,7 @@ def usage(
 
     if source is not None:
         spec_of(source)
-    with Platform.from_settings() as platform:
+    with Platform.reading() as platform:
         rows = readers.usage(platform.db, days, source).to_dicts()
     for row in rows:
         spec = SOURCES.get(row["source"])
