@@ -7,6 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from stock_platform.domain.validation import RULE_NAMES
+
 ASSETS = {"raw_quotes", "validated_prices", "weekly_prices", "monthly_prices", "indicators"}
 
 
@@ -47,6 +49,7 @@ def test_asset_keys(defs: dg.Definitions) -> None:
         "catalog",
         "series",
         "portfolio/performance",
+        "quality",
     }
 
 
@@ -55,14 +58,14 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
         "watchlist_job", "market_job", "catalog_job", "resume_job", "backfill_job",
-        "performance_job", "prune_events", "health_job",
+        "performance_job", "prune_events", "health_job", "quality_job",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
         "catalog_weekly", "health_half_hourly",
         "watchlist_refresh_weekly", "market_refresh_weekly",
         "watchlist_after_close", "market_after_close", "series_daily", "prune_events_nightly",
         "watchlist_actions_daily", "market_actions_daily",
-        "watchlist_reconcile_daily", "market_reconcile_daily",
+        "watchlist_reconcile_daily", "market_reconcile_daily", "quality_twice_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
         "alert_run_failures", "alerts", "live_quotes", "performance_after_prices",
@@ -76,7 +79,14 @@ def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:
         for spec in definition.specs:
             assert len(spec.description or "") > 80, spec.key
             assert spec.owners
-            assert spec.group_name in ("watchlist", "market", "catalog", "series", "portfolio")
+            assert spec.group_name in (
+                "watchlist",
+                "market",
+                "catalog",
+                "series",
+                "portfolio",
+                "quality",
+            )
             assert spec.kinds
             assert spec.code_version
             if spec.key.path[0] != "catalog":
@@ -91,9 +101,16 @@ def test_every_asset_takes_one_run_for_many_partitions(defs: dg.Definitions) -> 
 
 
 def test_checks(defs: dg.Definitions) -> None:
-    """Three checks a scope. None is partitioned: Dagster stores such a check's demand per cell."""
+    """Three checks a scope; one a score, one a rule, and three of the whole store.
+
+    None is partitioned: Dagster stores such a check's demand per cell.
+    """
     checks = defs.get_repository_def().asset_checks_defs_by_key
-    assert {(k.asset_key.to_user_string(), k.name) for k in checks} == {
+    named = {(k.asset_key.to_user_string(), k.name) for k in checks}
+    quality = {name for asset, name in named if asset == "quality"}
+    assert {"unique_keys", "references", "fresh_store", "watchlist_overall"} <= quality
+    assert {f"rule_{name}" for name in RULE_NAMES} <= quality
+    assert {pair for pair in named if pair[0] != "quality"} == {
         (f"{scope}/{asset}", name)
         for scope in ("watchlist", "market")
         for asset, name in (

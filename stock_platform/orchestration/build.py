@@ -24,6 +24,11 @@ from stock_platform.orchestration.assets.portfolio import (
     performance_job,
     performance_sensor,
 )
+from stock_platform.orchestration.assets.quality import (
+    quality_asset,
+    quality_job,
+    quality_schedule,
+)
 from stock_platform.orchestration.assets.reconciliation import (
     reconciliation_asset,
     reconciliation_job,
@@ -39,6 +44,7 @@ from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
 from stock_platform.orchestration.live import live_sensor
 from stock_platform.orchestration.partitions import build_scopes
 from stock_platform.orchestration.pruning import prune_job, prune_schedule
+from stock_platform.orchestration.quality_checks import quality_checks
 from stock_platform.orchestration.resources import PlatformResource, platform_resource
 from stock_platform.orchestration.schedules import after_close, weekly_catalog, weekly_refresh
 from stock_platform.orchestration.sensors import resume_sensor, watchlist_sensor
@@ -79,8 +85,9 @@ def build_definitions(
             catalog,
             series,
             performance_asset(settings),
+            quality_asset(),
         ],
-        asset_checks=[*scope_checks(watchlist), *scope_checks(market)],
+        asset_checks=[*scope_checks(watchlist), *scope_checks(market), *quality_checks()],
         jobs=[
             follow,
             scope_job(market),
@@ -95,6 +102,7 @@ def build_definitions(
             series_job,
             prune_job(),
             health_job(),
+            quality_job(),
         ],
         schedules=[
             after_close(watchlist, settings),
@@ -109,6 +117,7 @@ def build_definitions(
             weekly_refresh(market, settings),
             weekly_catalog(),
             health_schedule(),
+            quality_schedule(zone),
         ],
         sensors=[
             resume_sensor(),

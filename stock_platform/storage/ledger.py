@@ -155,6 +155,36 @@ def reasons(db: Database, grid: CellGrid) -> pl.DataFrame:
     return frame.sort(["cells", "status", "reason", "source"], descending=[True, *[False] * 3])
 
 
+def saying(db: Database, grid: CellGrid, status: CellStatus) -> dict[str, npt.NDArray[np.bool_]]:
+    """By source, the grid's cells of which it says so; sources that say so of none are left out."""
+    if not grid:
+        return {}
+    condition = sql.SQL("c.status = {} and c.source <> ''").format(sql.Literal(str(status)))
+    with db.connect() as connection:
+        rows = run(
+            connection,
+            sql.SQL("select distinct source from stocks.coverage_bits c where {} and {}").format(
+                _within(grid), condition
+            ),
+        ).fetchall()
+        sources = sorted(row[0] for row in rows)
+        if not sources:
+            return {}
+        found = _read(
+            connection,
+            grid,
+            condition,
+            sql.SQL("array_position({}::text[], c.source)").format(sql.Literal(sources)),
+        )
+    said = {}
+    for code, source in enumerate(sources, start=1):
+        mask = np.zeros(grid.mask.shape, dtype=np.bool_)
+        for year in bits.unpack(found[found["code"] == code], grid):
+            mask[year.rows, year.columns] = year.marked
+        said[source] = mask & grid.mask
+    return said
+
+
 def summary(db: Database, grid: CellGrid) -> pl.DataFrame:
     """Cells by status and reason, stored and missing ones too (these without a source)."""
     codes = states(db, grid)

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from stock_platform.domain.bars import UTC_STAMP, Interval
 from stock_platform.domain.comparing import CELL, OPINIONS
+from stock_platform.storage import quality
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import copy_in, ints, names, read, run
 from stock_platform.storage.locks import begin, retried
@@ -67,6 +68,8 @@ def record(db: Database, checks: pl.DataFrame, counts: pl.DataFrame, at: datetim
                 ),
             )
             copy_in(connection, sql.SQL("new_checks"), rows)
+            daily = rows.filter(pl.col("interval") == str(Interval.DAY))
+            quality.touch(connection, daily.select("asset_id", pl.col("session").alias("day")))
             run(
                 connection,
                 sql.SQL(

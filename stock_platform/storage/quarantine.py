@@ -10,7 +10,8 @@ the same entry. Entries of stage ``parse`` (unreadable, or not storable) stay; t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Literal
 
 import polars as pl
@@ -18,7 +19,8 @@ from psycopg import sql
 
 from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage.frames import Connection, copy_in, ints, read, run
+from stock_platform.storage.connection import Database
+from stock_platform.storage.frames import LIST_SEPARATOR, Connection, copy_in, ints, read, run
 
 Stage = Literal["parse", "validation"]
 
@@ -99,6 +101,23 @@ def clear(connection: Connection, grid: CellGrid, rows: pl.DataFrame) -> int:
             sql.Literal(gone["quarantine_id"].to_list())
         ),
     ).rowcount
+
+
+def failed_daily(db: Database, asset_ids: Sequence[int], first: date, last: date) -> pl.DataFrame:
+    """Daily quotes that failed rules: asset_id, session, source, reasons."""
+    with db.connect() as connection:
+        return read(
+            connection,
+            sql.SQL(
+                "select asset_id, session, source, array_to_string(reasons, {}) "
+                "from stocks.quarantine where stage = 'validation' and interval = '1d' "
+                "and asset_id = any({}) and session between {} and {}"
+            ).format(
+                sql.Literal(LIST_SEPARATOR), ints(list(asset_ids)),
+                sql.Literal(first), sql.Literal(last),
+            ),
+            {name: QUARANTINE[name] for name in ("asset_id", "session", "source", "reasons")},
+        )  # fmt: skip
 
 
 def assets_of(frames: Iterable[pl.DataFrame]) -> set[int | None]:

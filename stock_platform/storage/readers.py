@@ -122,6 +122,20 @@ QUARANTINED: dict[str, pl.DataType] = {
     "quarantined_at": UTC_STAMP,
 }
 
+QUOTE_TIMES: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "session": pl.Date(),
+    "source": pl.String(),
+    "fetched_at": UTC_STAMP,
+}
+
+PRICE_FLAGS: dict[str, pl.DataType] = {
+    "asset_id": pl.Int32(),
+    "session": pl.Date(),
+    "source": pl.String(),
+    "flags": pl.List(pl.String()),
+}
+
 _PAD = timedelta(days=2)
 
 
@@ -207,6 +221,16 @@ def stream_prices(
     with db.connect() as connection:
         for frame in stream_blocks(connection, blocks, rows):
             yield _with_interval(frame, interval, VALIDATED_PRICES)
+
+
+def quote_times(db: Database, asset_ids: Sequence[int], first: date, last: date) -> pl.DataFrame:
+    """Who has a daily quote of which session, and since when: QUOTE_TIMES, by asset."""
+    return _daily(db, "raw_quotes", QUOTE_TIMES, asset_ids, first, last)
+
+
+def price_flags(db: Database, asset_ids: Sequence[int], first: date, last: date) -> pl.DataFrame:
+    """The source and the flags of daily validated prices: PRICE_FLAGS, by asset."""
+    return _daily(db, "validated_prices", PRICE_FLAGS, asset_ids, first, last)
 
 
 def session_span(
@@ -492,6 +516,25 @@ def quarantined(
 
 
 _ANY: sql.Composed = sql.SQL("true").format()
+
+
+def _daily(
+    db: Database,
+    table: str,
+    schema: dict[str, pl.DataType],
+    asset_ids: Sequence[int],
+    first: date,
+    last: date,
+) -> pl.DataFrame:
+    blocks = Blocks(
+        sql.Identifier("stocks", table),
+        {name: kind for name, kind in schema.items() if name != "asset_id"},
+        list(asset_ids),
+        sql.SQL("r.interval = '1d' and {}").format(_between(first, last)),
+        order=("ts",),
+    )
+    with db.connect() as connection:
+        return read_blocks(connection, blocks)
 
 
 def _validated(

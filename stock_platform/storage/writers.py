@@ -34,7 +34,7 @@ from stock_platform.domain.batches import (
     WriteReport,
 )
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage import actions, decisions, ledger, periods, quarantine
+from stock_platform.storage import actions, decisions, ledger, periods, quality, quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.following import Known, follow
 from stock_platform.storage.frames import Connection, copy_in, run
@@ -171,6 +171,10 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         if grid.interval is Interval.DAY:
             known = Known(prices, bounds) if changes.alone else None
             buckets = follow(connection, changes.days, known)
+            quality.touch(
+                connection,
+                cells.rename({"session": "day"}) if put or cleared else changes.days,
+            )
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from stock_platform.domain.errors import InputError, one_of
+from stock_platform.domain.quality import SCORES
 from stock_platform.domain.symbols import AssetClass
 
 CERTAIN = 0.99
@@ -66,12 +67,15 @@ class Rulebook:
         classes: thresholds by asset class.
         actions: what a rule leads to, by (asset class or "default", rule).
         error_confidence: findings at least so sure are errors.
+        checks: where asset checks fail, by name: a score (0 to 100), or a rule (the share of
+            judged sessions that may fail it); see domain/quality.py for the usual ones.
     """
 
     default: Thresholds = field(default_factory=Thresholds)
     classes: Mapping[str, Thresholds] = field(default_factory=dict)
     actions: Mapping[tuple[str, str], Action] = field(default_factory=dict)
     error_confidence: float = 0.9
+    checks: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, asset_class: str | None) -> Thresholds:
         """The thresholds of an asset class."""
@@ -87,7 +91,8 @@ class Rulebook:
         """The rulebook of a mapping (of a TOML file), on top of the built-in numbers.
 
         Tables ``thresholds`` and ``rules`` hold names and values; their subtables, named by
-        asset classes, hold those of a class. ``error_confidence`` stands at the top.
+        asset classes, hold those of a class. ``checks`` holds thresholds of asset checks.
+        ``error_confidence`` stands at the top.
 
         Args:
             given: the mapping.
@@ -96,13 +101,14 @@ class Rulebook:
         Raises:
             InputError: an unknown table, class, threshold, rule or value; names it.
         """
-        _known("validation rules", given, ("thresholds", "rules", "error_confidence"))
+        _known("validation rules", given, ("thresholds", "rules", "checks", "error_confidence"))
         thresholds, classes = _read_thresholds(_table("thresholds", given))
         return cls(
             thresholds,
             classes,
             _read_actions(_table("rules", given), rules),
             _number("error_confidence", given.get("error_confidence", 0.9), 0.5, 1.0),
+            _read_checks(_table("checks", given), rules),
         )
 
 
@@ -138,6 +144,14 @@ def _read_actions(
                 raise InputError(f"rules.{name}", value, one_of(Action))
             found[place, name] = Action(value)
     return found
+
+
+def _read_checks(given: Mapping[str, Any], rules: tuple[str, ...]) -> dict[str, float]:
+    _known("check", given, (*SCORES, *rules))
+    return {
+        name: _number(f"checks.{name}", value, 0, 100 if name in SCORES else 1)
+        for name, value in given.items()
+    }
 
 
 def _table(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -78,6 +78,18 @@ gets the flag `disputed`. A source's accuracy counts when the router chooses who
 
 Tables `stocks.source_checks` (counts by day and source) and `stocks.price_checks` (opinions on
 single quotes). `stock-platform reconcile` does the same.""",
+    "quality": """\
+How good the stored daily prices are, from 0 to 100: **completeness**, **accuracy**,
+**consistency** across sources, **timeliness**, and **overall**, for every ticker, partition,
+source and day of both scopes. Only what was judged or compared since the last run is read again.
+
+The metadata shows the scopes, the worst tickers, the sources, the gaps with their reasons, and a
+heatmap of the last sessions: what came in time, later, or not. Its numbers are plotted over time;
+`stocks.quality_trend` has the trend of every ticker. Asset checks hold the scores and every rule
+of validation against thresholds (`[checks]` of the rules' file), and the whole store against its
+own promises: unique keys, references, freshness.
+
+Tables `stocks.quality_scores`, `stocks.quality_trend`, `stocks.gaps`. `stock-platform quality`.""",
     "catalog": """\
 Who is listed, and who was: US stocks and ETFs from NASDAQ Trader's directory with the SEC's CIKs
 (and from Alpha Vantage and others where they are on), delisted ones, the largest coins, and a

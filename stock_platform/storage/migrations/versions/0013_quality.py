@@ -1,0 +1,15 @@
+"""Quality scores, their facts, and gaps."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from stock_platform.storage.migrate import run_sql
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Run ``sql/0013_quality.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0013_quality")
