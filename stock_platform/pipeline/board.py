@@ -20,6 +20,7 @@ from stock_platform.domain.cells import CellGrid, Mask, Sessions
 from stock_platform.domain.coverage import CellStatus
 from stock_platform.domain.quality import PROMPT_HOURS, RECENT, Fact
 from stock_platform.pipeline.coverage import NAMES
+from stock_platform.pipeline.facts import facts_now
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import bits, ledger, quality
 
@@ -51,12 +52,12 @@ class Board:
 
     @classmethod
     def of(cls, platform: Platform, only: pl.DataFrame | None = None) -> Board:
-        """The board of assets (ASSETS; None: of both scopes)."""
+        """The board of a few assets (ASSETS) as of now, or of both scopes as scored last."""
         db, now = platform.db, platform.clock.now()
         both = only if only is not None else pl.concat(
             [platform.watchlist_assets(), platform.known_market()]
         ).unique("asset_id").sort("asset_id")  # fmt: skip
-        stored = quality.facts(db, sources=True)
+        stored = quality.facts(db) if only is None else facts_now(platform, only)
         cells = stored.get("")
         last = get_calendar(platform.calendar_name).last_completed(now)
         years = cells.year if cells is not None and len(cells.year) else np.array([last.year])

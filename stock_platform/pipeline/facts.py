@@ -44,6 +44,31 @@ def refresh_facts(platform: Platform) -> int:
     return looked
 
 
+def facts_now(platform: Platform, assets: pl.DataFrame) -> dict[str, quality.YearFacts]:
+    """Facts of a few assets (ASSETS) as of now, whether they were scored since or not.
+
+    Nothing is written.
+    """
+    ids = assets["asset_id"].to_list()
+    found = quality.facts(platform.db, ids)
+    touched = quality.touched(platform.db).filter(pl.col("asset_id").is_in(ids))
+    if touched.is_empty():
+        return found
+    first, last = int(touched["year"].min()), int(touched["year"].max())  # type: ignore[arg-type]
+    frame, _ = _facts(platform, assets, first, last)
+    for source in sorted({*found, *frame["source"].to_list()}):
+        rows = frame.filter(pl.col("source") == source)
+        new = quality.YearFacts(
+            rows["asset_id"].to_numpy(),
+            rows["year"].cast(pl.Int64).to_numpy(),
+            np.frombuffer(bytes.fromhex("".join(rows["facts"])), np.uint8).reshape(-1, DAYS),
+            rows["first_fetched"].to_numpy().astype("datetime64[D]"),
+        )
+        old = found.get(source)
+        found[source] = new if old is None else old.without(first, last).joined(new)
+    return found
+
+
 def _parts(touched: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Touches of assets with the same span of years, of about CELLS_PER_READ cells each."""
     spans = touched.group_by("asset_id").agg(

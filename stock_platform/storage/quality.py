@@ -109,6 +109,22 @@ class YearFacts:
     facts: npt.NDArray[np.uint8]
     first_fetched: npt.NDArray[np.datetime64]
 
+    def without(self, first: int, last: int) -> YearFacts:
+        """The rows of other years."""
+        keep = (self.year < first) | (self.year > last)
+        return YearFacts(
+            self.asset_id[keep], self.year[keep], self.facts[keep], self.first_fetched[keep]
+        )
+
+    def joined(self, other: YearFacts) -> YearFacts:
+        """The rows of both."""
+        return YearFacts(
+            np.concatenate([self.asset_id, other.asset_id]),
+            np.concatenate([self.year, other.year]),
+            np.concatenate([self.facts, other.facts]),
+            np.concatenate([self.first_fetched, other.first_fetched]),
+        )
+
 
 def touch(connection: Connection, cells: pl.DataFrame) -> None:
     """Note that facts of these cells may have changed: asset_id and a date column ``day``."""
@@ -192,26 +208,29 @@ def write_facts(
     return changed
 
 
-def facts(db: Database, *, sources: bool = False) -> dict[str, YearFacts]:
-    """All facts by source; of the cells themselves (``''``) alone unless ``sources``."""
+def facts(db: Database, asset_ids: Sequence[int] | None = None) -> dict[str, YearFacts]:
+    """Facts by source (``''``: of the cells themselves), of some assets or of all."""
+    whose: sql.Composable = sql.SQL("true")
+    if asset_ids is not None:
+        whose = sql.SQL("asset_id = any({})").format(ints(list(asset_ids)))
     with db.connect() as connection:
-        listed = [""]
-        if sources:
-            listed = [
-                row[0]
-                for row in run(
-                    connection,
-                    sql.SQL("select distinct source from stocks.quality_facts order by 1"),
-                )
-            ]
+        listed = [
+            row[0]
+            for row in run(
+                connection,
+                sql.SQL(
+                    "select distinct source from stocks.quality_facts where {} order by 1"
+                ).format(whose),
+            )
+        ]
         found = {}
         for source in listed:
             rows = read_binary(
                 connection,
                 sql.SQL(
                     "select asset_id, year, first_fetched, facts from stocks.quality_facts "
-                    "where source = {}"
-                ).format(sql.Literal(source)),
+                    "where source = {} and {}"
+                ).format(sql.Literal(source), whose),
                 _FACT,
             )
             found[source] = YearFacts(
@@ -223,14 +242,18 @@ def facts(db: Database, *, sources: bool = False) -> dict[str, YearFacts]:
     return found
 
 
-def finding_counts(db: Database) -> dict[str, int]:
-    """Sessions by the rule that found fault with them."""
+def finding_counts(db: Database, asset_id: int | None = None) -> dict[str, int]:
+    """Sessions by the rule that found fault with them, of an asset or of all."""
+    whose: sql.Composable = sql.SQL("true")
+    if asset_id is not None:
+        whose = sql.SQL("asset_id = {}").format(sql.Literal(asset_id))
     with db.connect() as connection:
         rows = run(
             connection,
             sql.SQL(
-                "select rule, sum(sessions) from stocks.quality_findings group by 1 order by 1"
-            ),
+                "select rule, sum(sessions) from stocks.quality_findings where {} "
+                "group by 1 order by 1"
+            ).format(whose),
         )
         return {rule: int(count) for rule, count in rows}
 

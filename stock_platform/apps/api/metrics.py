@@ -24,6 +24,7 @@ from prometheus_client.core import (
 
 from stock_platform.apps.api.context import Api
 from stock_platform.apps.api.edge import BUCKETS, Traffic
+from stock_platform.apps.api.quality_metrics import quality_families, quality_gauges
 from stock_platform.storage import quotes
 from stock_platform.storage.connection import Database
 from stock_platform.storage.gauges import Calls, Gauges, gauges
@@ -52,6 +53,8 @@ def exposition(api: Api, sources: list[dict[str, Any]]) -> bytes:
         *_calls(found.calls), *_work(found), *_quotes(*told), *_sources(sources),
         *_traffic(api.traffic),
     ]  # fmt: skip
+    quality = api.kept("quality gauges", KEPT_SECONDS, lambda: quality_gauges(api.reading.db))
+    families += quality_families(quality)
     registry.register(_Snapshot(families))
     return generate_latest(registry)
 

@@ -25,6 +25,7 @@ from stock_platform.apps.cli import (
     plan,
     portfolio,
     prices,
+    quality,
     quarantine,
     quotes,
     reconcile,
@@ -95,6 +96,7 @@ app.command("status", rich_help_panel=_SEE)(status.status)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_SEE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=_SEE)
 app.command("explain", rich_help_panel=_SEE)(explaining.explain)
+app.command("quality", rich_help_panel=_SEE)(quality.quality)
 app.command("validate", rich_help_panel=_SEE)(validate.validate)
 app.command("reconcile", rich_help_panel=_RUN)(reconcile.reconcile)
 app.command("rules", rich_help_panel=_SEE)(validate.rules)

@@ -134,8 +134,30 @@ def one(platform: Platform, ticker: str, sessions: Any) -> dict[str, Any]:
         "splits": readers.splits(platform.db, [asset_id]).select("ex_date", "ratio").to_dicts(),
         "dividends": readers.dividends(platform.db, [asset_id]).height,
         "quarantine": quarantine(platform, [asset_id]),
-        "gaps": gaps(grid, report.codes),
+        "gaps": reasoned_gaps(platform, assets, gaps(grid, report.codes)),
     }
+
+
+def reasoned_gaps(
+    platform: Platform, asset: pl.DataFrame, open_runs: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Sessions without a price, with why: those that need a call, and those that none would help.
+
+    Args:
+        platform: for what is known of the asset.
+        asset: ASSETS, of one.
+        open_runs: what ``gaps`` found.
+    """
+    from stock_platform.domain.gaps import reason_of
+    from stock_platform.pipeline.board import Board
+    from stock_platform.pipeline.gaps import find_gaps
+    from stock_platform.pipeline.quality import gap_dicts
+
+    needs = {"missing", "waiting", "failed"}
+    found = gap_dicts(find_gaps(platform, Board.of(platform, asset)))
+    both = [run | {"reason": reason_of(run["state"]), "sources": []} for run in open_runs]
+    both += [gap for gap in found if gap["state"] not in needs]
+    return sorted(both, key=lambda gap: gap["start"])
 
 
 def gaps(grid: CellGrid, codes: Any) -> list[dict[str, Any]]:
@@ -251,6 +273,7 @@ def _quarantine_text(found: dict[str, Any]) -> str:
 
 def _show_one(facts: dict[str, Any]) -> None:
     from stock_platform.apps.cli import output
+    from stock_platform.apps.cli.quality import show_gaps
 
     prices = facts["prices"]
     output.show_pairs(
@@ -273,11 +296,7 @@ def _show_one(facts: dict[str, Any]) -> None:
         ["year", *_STATES], [[str(y["year"]), *(y[s] for s in _STATES)] for y in facts["years"]]
     )
     _show_reasons(facts["reasons"])
-    if facts["gaps"]:
-        output.show_table(
-            ["state", "from", "to", "sessions"],
-            [[g["state"], g["start"], g["end"], g["sessions"]] for g in facts["gaps"][:20]],
-        )
+    show_gaps(facts["gaps"])
 
 
 def _or_unknown(day: date | None) -> str:

@@ -1,0 +1,27 @@
+"""``quality`` as users start it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from stock_platform_tests.apps.conftest import Cli, Fill
+
+
+def test_quality_of_all_and_of_one(cli: Cli, ticker: str, fill: Fill) -> None:
+    """Scored on demand, in 100 columns and as JSON; one ticker is told as of now."""
+    fill(ticker, start=date(2013, 1, 2), end=date(2013, 3, 1))
+    assert "--refresh" in cli("quality").err + cli("quality").out
+    own = cli("quality", ticker, "--json").json  # before any scoring
+    assert own["scores"]["completeness"] == 100
+    assert own["scores"]["last_session"] == "2013-03-01"
+    assert own["years"][0]["priced"] == own["scores"]["expected"]
+    every = cli("quality", "--refresh", "--json").json
+    assert {row["scope"] for row in every["scopes"]} >= {"watchlist"}
+    assert every["changed_since"] == 0
+    assert every["worst_tickers"][0]["ticker"] == ticker
+    assert every["sources"][0]["source"] == "yahoo"
+    for words in (("quality",), ("quality", ticker), ("status", ticker)):
+        said = cli(*words)
+        assert said.code == 0, said.err
+        assert max(map(len, said.out.splitlines())) <= 100
+    assert cli("quality", "NOSUCH").code == 2
