@@ -134,12 +134,12 @@ def one(platform: Platform, ticker: str, sessions: Any) -> dict[str, Any]:
         "splits": readers.splits(platform.db, [asset_id]).select("ex_date", "ratio").to_dicts(),
         "dividends": readers.dividends(platform.db, [asset_id]).height,
         "quarantine": quarantine(platform, [asset_id]),
-        "gaps": reasoned_gaps(platform, assets, gaps(grid, report.codes)),
+        "gaps": reasoned_gaps(platform, assets, gaps(grid, report.codes), sessions),
     }
 
 
 def reasoned_gaps(
-    platform: Platform, asset: pl.DataFrame, open_runs: list[dict[str, Any]]
+    platform: Platform, asset: pl.DataFrame, open_runs: list[dict[str, Any]], sessions: Any
 ) -> list[dict[str, Any]]:
     """Sessions without a price, with why: those that need a call, and those that none would help.
 
@@ -147,6 +147,7 @@ def reasoned_gaps(
         platform: for what is known of the asset.
         asset: ASSETS, of one.
         open_runs: what ``gaps`` found.
+        sessions: gaps before the first and after the last of these are left out.
     """
     from stock_platform.domain.gaps import reason_of
     from stock_platform.pipeline.board import Board
@@ -156,7 +157,11 @@ def reasoned_gaps(
     needs = {"missing", "waiting", "failed"}
     found = gap_dicts(find_gaps(platform, Board.of(platform, asset)))
     both = [run | {"reason": reason_of(run["state"]), "sources": []} for run in open_runs]
-    both += [gap for gap in found if gap["state"] not in needs]
+    first, last = sessions[[0, -1]].astype(object)
+    both += [
+        gap for gap in found
+        if gap["state"] not in needs and gap["start"] <= last and gap["end"] >= first
+    ]  # fmt: skip
     return sorted(both, key=lambda gap: gap["start"])
 
 
