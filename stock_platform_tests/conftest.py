@@ -5,7 +5,9 @@ Belongs here: fixtures of several rooms. Does not: helpers of one room.
 The server is an embedded one in a temporary home, started by the first test that needs it,
 shared with pytest-xdist's workers, and deleted at the end. STOCK_PLATFORM_TEST_DATABASE_URL
 names another server (its user must be allowed to create databases), and
-STOCK_PLATFORM_TEST_TIMESCALE_URL one with TimescaleDB for the tests marked ``timescale``.
+STOCK_PLATFORM_TEST_TIMESCALE_URL one with TimescaleDB for the tests marked ``timescale``; those
+marked ``both_servers`` run there, too. STOCK_PLATFORM_TEST_EXTENSION_DIR is a folder to load
+TimescaleDB from, for servers that tests start, and may kill: without a URL, such a one is used.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from stock_platform.storage.migrate import SQL_FOLDER, migrate
 
 _HOME = "STOCK_PLATFORM_TEST_HOME"
 _KEEP = "STOCK_PLATFORM_TEST_"
+_TIMESCALE = ("STOCK_PLATFORM_TEST_TIMESCALE_URL", "STOCK_PLATFORM_TEST_EXTENSION_DIR")
+_NEEDS = f"needs {' or '.join(_TIMESCALE)}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,22 +53,38 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Delete the session's server, in the process that chose its home."""
     if not hasattr(config, "workerinput") and (home := os.environ.pop(_HOME, None)):
         remove_server(Path(home))
+        remove_server(Path(home, "timescale"))
         shutil.rmtree(home, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, and say so, what needs a TimescaleDB nobody named."""
-    if os.environ.get("STOCK_PLATFORM_TEST_TIMESCALE_URL"):
+    if any(map(os.environ.get, _TIMESCALE)):
         return
-    reason = "needs STOCK_PLATFORM_TEST_TIMESCALE_URL, a server with TimescaleDB"
     for item in items:
         if item.get_closest_marker("timescale"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+            item.add_marker(pytest.mark.skip(reason=_NEEDS))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Where there is a TimescaleDB, run tests marked ``both_servers`` on both."""
+    marked = metafunc.definition.get_closest_marker("both_servers")
+    if marked and "server_kind" in metafunc.fixturenames and any(map(os.environ.get, _TIMESCALE)):
+        kinds = ["plain", pytest.param("timescale", marks=pytest.mark.timescale)]
+        metafunc.parametrize("server_kind", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def server_url() -> str:
+def server_kind(request: pytest.FixtureRequest) -> str:
+    """``plain`` or ``timescale``: which server a test is run on."""
+    return str(getattr(request, "param", "plain"))
+
+
+@pytest.fixture(scope="session")
+def server_url(server_kind: str) -> str:
     """A server on which tests may create databases; never use this database itself."""
+    if server_kind == "timescale":
+        return _timescale_server()
     given = os.environ.get("STOCK_PLATFORM_TEST_DATABASE_URL")
     return given or ensure_server(Path(os.environ[_HOME])).url
 
@@ -114,10 +134,18 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def timescale_url() -> Iterator[str]:
     """The URL of a fresh database on the TimescaleDB server, without any schema of ours."""
-    given = os.environ.get("STOCK_PLATFORM_TEST_TIMESCALE_URL")
+    yield from _fresh(_timescale_server(), "template0")  # nobody is connected to that one
+
+
+@pytest.fixture(scope="session")
+def extension_dir(server_kind: str) -> Path | None:
+    """What a server that a test starts itself loads TimescaleDB from; None for a plain one."""
+    if server_kind == "plain":
+        return None
+    given = os.environ.get("STOCK_PLATFORM_TEST_EXTENSION_DIR")
     if not given:
-        pytest.skip("needs STOCK_PLATFORM_TEST_TIMESCALE_URL, a server with TimescaleDB")
-    yield from _fresh(given, "template0")  # nobody is connected to that one
+        pytest.skip("needs STOCK_PLATFORM_TEST_EXTENSION_DIR, a folder with TimescaleDB")
+    return Path(given)
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +156,15 @@ def shared_fixtures() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the recorded payloads: STOCK_PLATFORM_SHARED or ../shared/fixtures")
     return folder
+
+
+def _timescale_server() -> str:
+    url, folder = map(os.environ.get, _TIMESCALE)
+    if url:
+        return url
+    if not folder:
+        pytest.skip(_NEEDS)
+    return ensure_server(Path(os.environ[_HOME], "timescale"), extension_dir=Path(folder)).url
 
 
 def _fresh(server: str, template: str) -> Iterator[str]:

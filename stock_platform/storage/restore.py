@@ -10,7 +10,8 @@ the old one dropped and all of it committed. Readers wait for the end; a failure
 kill included, leaves what was there.
 
 TimescaleDB keeps a hypertable's chunks in schemas of its own and is dumped as a whole database,
-which is restored beside the present one and takes its name once it has been checked.
+which is restored beside the present one and takes its name once it has been checked; sessions of
+the present one are ended then.
 https://www.timescale.com/docs/self-hosted/latest/backup-and-restore/logical-backup
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,11 +39,13 @@ from stock_platform.storage.digest import FORMATS, tables, whole_digest, whole_d
 from stock_platform.storage.frames import Connection, one
 from stock_platform.storage.info import timescale_version
 from stock_platform.storage.roles import PREFIX, ensure_roles
+from stock_platform.storage.timescale import TimescaleOptions
 from stock_platform.storage.tools import Target, Tools, failure, find_tools
 
 REPLACED = "stocks_replaced"
 LOCK_WAIT = "15s"
 _CHUNK = 1 << 16
+_EXCHANGE_SECONDS = 30.0
 _HOUSEKEEPING = {
     "alembic_version", "fetch_log", "quota_calls", "source_entitlements", "source_health",
     "source_quota", "source_unknown",
@@ -57,7 +61,14 @@ class Restored:
     applied: list[str]
 
 
-def restore(url: str, path: Path, *, force: bool = False, role_prefix: str = PREFIX) -> Restored:
+def restore(
+    url: str,
+    path: Path,
+    *,
+    force: bool = False,
+    role_prefix: str = PREFIX,
+    timescale: TimescaleOptions | None = None,
+) -> Restored:
     """Replace a database's ``stocks`` by a backup's, wholly or not at all.
 
     The schema is brought to this code's version afterwards.
@@ -67,6 +78,8 @@ def restore(url: str, path: Path, *, force: bool = False, role_prefix: str = PRE
         path: a file of ``backup``.
         force: replace what is there.
         role_prefix: of the names of the roles that are granted their rights again.
+        timescale: how TimescaleDB partitions, compresses and drops, for migrations after the
+            backup's; what it holds of TimescaleDB comes back as it was. None: the defaults.
 
     Raises:
         BackupError: the file is broken, from a newer version, or does not fit the server.
@@ -93,7 +106,7 @@ def restore(url: str, path: Path, *, force: bool = False, role_prefix: str = PRE
         before = _step_aside(there, force=force) if schema else ""
         after = f"drop schema {REPLACED} cascade;" if schema else ""
         load(url, path, tools, before=before, after=_check(manifest) + after)
-    applied = migrate.migrate(url, role_prefix)
+    applied = migrate.migrate(url, role_prefix, timescale)
     ensure_roles(url, role_prefix)
     return Restored(manifest, applied)
 
@@ -221,14 +234,35 @@ def _replace_database(url: str, path: Path, manifest: Manifest, tools: Tools) ->
     _create(url, fresh, manifest.timescale)
     try:
         _fill(with_database(url, fresh), path, manifest, tools)
-        with connected(with_database(url, "postgres")) as connection:  # both names, or none
-            _rename(connection, name, former)
-            _rename(connection, fresh, name)
+        _exchange(url, name, former, fresh)
     except BaseException:
         with suppress(DatabaseError):
             _drop(url, fresh)
         raise
     _drop(url, former)
+
+
+def _exchange(url: str, name: str, former: str, fresh: str) -> None:
+    """Give ``fresh`` the name, both or none, ending whoever is in either of them.
+
+    TimescaleDB's own workers come back in a moment, and so do clients.
+    """
+    deadline = time.monotonic() + _EXCHANGE_SECONDS
+    while True:
+        try:
+            with connected(with_database(url, "postgres")) as connection:
+                connection.execute(
+                    "select pg_terminate_backend(pid, 1000) from pg_stat_activity "
+                    "where datname = any(%s) and pg_has_role(usesysid, 'member')",
+                    [[name, fresh]],
+                )
+                _rename(connection, name, former)
+                _rename(connection, fresh, name)
+            return
+        except DatabaseError as error:
+            busy = isinstance(error.__cause__, psycopg.errors.ObjectInUse)
+            if not busy or time.monotonic() > deadline:
+                raise
 
 
 def _require_empty(connection: Connection, there: list[str], url: str) -> None:

@@ -20,6 +20,7 @@ from stock_platform.storage import actions, assets, readers, writers
 from stock_platform.storage.connection import Database
 from stock_platform_tests.storage import worlds
 
+pytestmark = pytest.mark.both_servers
 DAYS = worlds.weekdays(date(2024, 1, 2), 40)
 BEGAN = datetime(2024, 3, 1, 22, tzinfo=UTC)
 NAMES = ["T0", "T1", "T2"]

@@ -16,6 +16,7 @@ from stock_platform.storage.frames import Connection
 from stock_platform.storage.periods import PERIODS, Period, recompute
 from stock_platform_tests.storage import worlds
 
+pytestmark = pytest.mark.both_servers
 DAYS = worlds.weekdays(date(2023, 10, 12), 90)
 IDS = [1, 2, 3, 4]
 

@@ -16,6 +16,8 @@ from stock_platform.domain.errors import DatabaseError
 from stock_platform.storage import migrate as module
 from stock_platform.storage.migrate import known, migrate, number, version
 
+pytestmark = pytest.mark.both_servers
+
 
 def test_an_empty_database_gets_all_and_a_current_one_nothing(empty_database_url: str) -> None:
     """The second run is a query that finds the newest version."""

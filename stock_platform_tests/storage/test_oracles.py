@@ -18,6 +18,7 @@ from stock_platform.storage import assets, readers, writers
 from stock_platform.storage.connection import Database
 from stock_platform_tests.storage import worlds
 
+pytestmark = pytest.mark.both_servers
 DAYS = worlds.weekdays(date(2023, 11, 20), 140)
 SIDES = [*PRICE_COLUMNS, "volume"]
 

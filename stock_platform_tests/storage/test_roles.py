@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import date
 
+import polars as pl
 import psycopg
 import pytest
 from psycopg import sql
@@ -13,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.errors import DatabaseError, InputError
-from stock_platform.storage import migrate
+from stock_platform.storage import migrate, timescale
 from stock_platform.storage.connection import Database, connected
 from stock_platform.storage.guests import Guest, make_room
 from stock_platform.storage.roles import (
@@ -28,6 +29,7 @@ from stock_platform.storage.roles import (
 from stock_platform.storage.writers import write_fetch, write_validated
 from stock_platform_tests.storage.worlds import fetched, raw_bars, validated, weekdays
 
+pytestmark = pytest.mark.both_servers
 PASSWORD = "a-hidden-word"  # noqa: S105 - made up
 REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
@@ -194,6 +196,62 @@ def test_later_tables_are_covered(database_url: str, login: Login) -> None:
     refused(reader, "insert into stocks.later default values")
     with psycopg.connect(owner) as connection:  # and the owner may change what others made
         connection.execute("alter table stocks.assets add column mine int")
+
+
+@pytest.mark.timescale
+def test_a_conversion_leaves_all_with_the_owner(
+    timescale_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables, chunks, aggregates and jobs are the owner's as `db timescale` ends; rights hold."""
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(migrate, "set_up_fresh", lambda *_: [])
+            migrate.migrate(timescale_url, prefix)
+        timescale.set_up(timescale_url)
+        assert ensure_roles(timescale_url, prefix) is None
+        owner = role_names(prefix)["owner"]
+        with psycopg.connect(timescale_url) as admin:
+            others = admin.execute(
+                "select c.oid::regclass::text from pg_class c where "
+                "pg_get_userbyid(c.relowner) <> %s and (c.relnamespace = 'stocks'::regnamespace "
+                "or c.oid in (select format('%%I.%%I', materialization_hypertable_schema, "
+                "materialization_hypertable_name)::regclass "
+                "from timescaledb_information.continuous_aggregates))",
+                [owner],
+            ).fetchall()
+            jobs = admin.execute(
+                "select owner::text, job_id from timescaledb_information.jobs "
+                "where job_id >= 1000 and hypertable_schema is not null"
+            ).fetchall()
+        assert others == []
+        assert {job[0] for job in jobs} == {owner}
+        assert migrate.migrate(timescale_url, prefix) == []
+        name = f"{prefix}_user_writer"
+        add_login(timescale_url, name, "writer", PASSWORD, prefix=prefix)
+        writer = make_conninfo(timescale_url, user=name, password=PASSWORD)
+        bars = raw_bars([1], weekdays(date(2020, 1, 2), 300))
+        with Database(writer) as database:
+            assert write_fetch(database, [fetched(bars)], "run").inserted == bars.height
+            write_validated(database, validated(bars))
+        timescale.set_up(timescale_url)  # compresses
+        with Database(writer) as database:
+            changed = bars.with_columns(pl.col("close") + 1)
+            assert write_fetch(database, [fetched(changed)], "run").updated == bars.height
+        add_login(timescale_url, f"{prefix}_r", "reader", PASSWORD, prefix=prefix)
+        reader = make_conninfo(timescale_url, user=f"{prefix}_r", password=PASSWORD)
+        with psycopg.connect(reader) as connection:
+            for table in ("prices", "intraday_hourly", "intraday_daily", "raw_quotes"):
+                connection.execute(f"select * from stocks.{table} limit 1".encode())
+        for text in (
+            "insert into stocks.raw_quotes select * from stocks.raw_quotes",
+            "delete from stocks.validated_prices",
+            "select drop_chunks('stocks.raw_quotes', older_than => now())",
+            "select remove_compression_policy('stocks.raw_quotes')",
+        ):
+            refused(reader, text)
+    finally:  # roles can go only after what they own
+        with psycopg.connect(timescale_url) as admin:
+            admin.execute("drop schema stocks cascade")
 
 
 def test_an_owner_migrates(empty_database_url: str, prefix: str) -> None:

@@ -69,7 +69,13 @@ def restore(
     read_manifest(file)  # a broken file starts no server
     settings = load_settings()
     url = settings.resolve_database_url()
-    restored = bring_back(url, file, force=force, role_prefix=settings.role_prefix)
+    restored = bring_back(
+        url,
+        file,
+        force=force,
+        role_prefix=settings.role_prefix,
+        timescale=settings.timescale,
+    )
     manifest = restored.manifest
     if json:
         output.show_json(asdict(restored) | {"url": described(url)})

@@ -43,6 +43,11 @@ IN_PLACE_ROWS = 20_000
 GONE_SECONDS = 10.0
 
 _DEFAULTS = TimescaleOptions()
+_IN_USE = (
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+)
 
 
 @dataclass(frozen=True)
@@ -294,7 +299,7 @@ def _compress(
     # Shorter than the server takes to look for deadlocks: whoever reads or writes has its way.
     run(connection, sql.SQL("set lock_timeout = {}").format(sql.Literal("500ms")))
     for done, (chunk,) in enumerate(chunks, 1):
-        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.LockNotAvailable):
+        with suppress(*_IN_USE):
             run(  # the policy may be at the same chunk
                 connection,
                 sql.SQL("select {}.compress_chunk({}::regclass, if_not_compressed => true)").format(
