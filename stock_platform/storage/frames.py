@@ -34,6 +34,7 @@ LIST_SEPARATOR = "\x1f"
 
 _ROWS_AT_ONCE = 25_000
 _BINARY_HEADER = 19
+_BINARY_TRAILER = 2
 
 
 def run(connection: Connection, statement: Statement, values: Values = ()) -> psycopg.Cursor[Any]:
@@ -99,6 +100,20 @@ def read(
             for name in listed
         ),
     )
+
+
+def read_binary(
+    connection: Connection, query: Statement, dtype: np.dtype[np.void], values: Values = ()
+) -> npt.NDArray[np.void]:
+    """The answer of a query whose rows all take the same bytes, as COPY sends them.
+
+    ``dtype`` describes a row of COPY's binary format: a 2-byte count of fields, and a 4-byte
+    length before each field, all big-endian. No value may be null.
+    """
+    statement = sql.SQL("copy ({}) to stdout (format binary)").format(query)
+    data = _copy_out(connection, statement, values)
+    rows = (len(data) - _BINARY_HEADER - _BINARY_TRAILER) // dtype.itemsize
+    return np.frombuffer(data, dtype=dtype, count=rows, offset=_BINARY_HEADER)
 
 
 def read_packed(
