@@ -6,10 +6,10 @@ from alembic import op
 
 from stock_platform.storage.migrate import run_sql
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
-    """Run ``sql/0013_quality.sql``."""
-    run_sql(op.get_bind().connection.driver_connection, "0013_quality")
+    """Run ``sql/0014_quality.sql``."""
+    run_sql(op.get_bind().connection.driver_connection, "0014_quality")
