@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from stock_platform_tests.pipeline.worlds import FakeSource
 NOW = datetime(2024, 3, 9, 12, tzinfo=UTC)
 BACKFILL = "abcdefgh"
 RAW = dg.AssetKey(["market", "raw_quotes"])
-SESSIONS = 12
+SESSIONS = 8
 SHORT = (SESSIONS, 250)
 LONG = (252, 1000)
 FULL_SIZE = pytest.param(LONG, marks=pytest.mark.thorough)
@@ -110,10 +111,12 @@ def fetch(
     assert result.success
 
 
-def run_shards(world: World, days: list[str], shards: list[str]) -> None:
+def run_shards(
+    world: World, days: list[str], shards: list[str], instance: dg.DagsterInstance
+) -> None:
     platform = RecordingPlatform(world.settings)  # of its own, as another process has
     platform.wider = []
-    with backfilled(world, days) as instance, platform, using(platform):
+    with platform, using(platform):
         for shard in shards:
             fetch(world, instance, days, (shard, shard), {"dagster/backfill": BACKFILL})
 
@@ -130,14 +133,17 @@ def run_days(world: World, days: list[str]) -> None:
 
 
 def run_backfill(world: World, days: list[str]) -> None:
-    run_shards(world, days, list(SHARD_KEYS))
+    with backfilled(world, days) as instance:
+        run_shards(world, days, list(SHARD_KEYS), instance)
 
 
 def run_three_at_once(world: World, days: list[str]) -> None:
     world.platform.shard_assets()
     parts = [list(SHARD_KEYS[n::3]) for n in range(3)]
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda shards: run_shards(world, days, shards), parts))
+    # Entered here: an instance becomes the process's own, until those entered later are left.
+    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        instances = [stack.enter_context(backfilled(world, days)) for _ in parts]
+        list(pool.map(lambda n: run_shards(world, days, parts[n], instances[n]), range(3)))
 
 
 @pytest.mark.parametrize("size", [SHORT, FULL_SIZE], indirect=True)
@@ -147,14 +153,14 @@ def test_a_rectangle_costs_the_same_however_it_is_cut(
 ) -> None:
     """One range run, a UI backfill of 32 runs, a run a day, three at once: a call a session.
 
-    Exactly so many, so within 2 %; and no call is made twice.
+    A call that times out is made again, so within 2 %; and no call that was answered is repeated.
     """
     assert callable(way)
     days = days_of(market, size[0])
     shards = market.platform.shard_assets()  # whom the rectangle is about; runs discover more
     way(market, days)
     report = vendors.report()
-    assert report["calls"] == len(days)
+    assert len(days) <= report["calls"] <= 1.02 * len(days), report["vendors"]
     assert report["vendors"]["polygon"]["repeated"] == 0
     assert report["violations"] == 0
     grid = market.platform.cells(shards, np.array(days, dtype="datetime64[D]"))
