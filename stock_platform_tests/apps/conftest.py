@@ -1,4 +1,8 @@
-"""The command as users start it: a process of its own, in a folder and a home of its own."""
+"""The command as users start it: a process of its own, in a folder and a home of its own.
+
+Most are forks of a process that has imported it (zygote.py); ``start`` and ``fresh`` begin
+with Python itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -18,6 +23,7 @@ from stock_platform.pipeline.runtime import Platform
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.server import SandboxServer
 from stock_platform.settings import load_settings
+from stock_platform_tests.apps.zygote import Zygote
 
 REPOSITORY = Path(__file__).parents[2]
 NOW = datetime(2013, 3, 1, 23, tzinfo=UTC)
@@ -49,12 +55,25 @@ class Said:
 
 @dataclass
 class Cli:
-    """Runs ``python -m stock_platform`` under an environment that a test may add to."""
+    """Runs ``stock-platform`` under an environment that a test may add to."""
 
+    zygote: Zygote
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str, **environment: str) -> Said:
+        out, err = self.folder / f".out-{uuid4().hex}", self.folder / f".err-{uuid4().hex}"
+        try:
+            code = self.zygote.run(
+                list(words), self.folder, self.surroundings(environment), out, err, _SECONDS
+            )
+            return Said(code, out.read_text(), err.read_text())
+        finally:
+            out.unlink(missing_ok=True)
+            err.unlink(missing_ok=True)
+
+    def fresh(self, *words: str, **environment: str) -> Said:
+        """The same by ``python -m stock_platform``."""
         done = subprocess.run(
             self.command(*words),
             cwd=self.folder,
@@ -86,10 +105,19 @@ class Cli:
         return {**base, "PYTHONPATH": str(REPOSITORY), **self.environment, **more}
 
 
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """What commands are forked from."""
+    process = Zygote(REPOSITORY)
+    yield process
+    process.close()
+
+
 @pytest.fixture
-def bare(tmp_path: Path) -> Cli:
+def bare(zygote: Zygote, tmp_path: Path) -> Cli:
     """The command where no database answers: for what must not need one."""
     return Cli(
+        zygote,
         tmp_path,
         {
             "STOCK_PLATFORM_HOME": str(tmp_path / "home"),
