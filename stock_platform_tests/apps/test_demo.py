@@ -51,7 +51,7 @@ def account_of(folder: Path) -> dict[str, Any]:
     return facts
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_demo_killed_in_the_middle_is_completed_by_the_next(tmp_path: Path) -> None:
     """Ctrl-C and kill -9 lose nothing and leave nothing behind; once done, nothing is asked.
 

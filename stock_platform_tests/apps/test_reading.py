@@ -215,12 +215,8 @@ def test_a_reader_that_goes_away_is_no_error(cli: Cli, fill: Fill, ticker: str) 
         "plan AAPL --start 2013-01-02",
         "fetch yahoo AAPL --start 2013-01-02 --end 2013-01-04",
         "prices AAPL",
-        "actions AAPL",
         "status",
-        "sources",
-        "db info",
         "sandbox --faults x",
-        "quarantine",
         "backfill AAPL --start 2013-01-05 --end 2013-01-06",
     ],
 )

@@ -84,7 +84,6 @@ def scene(url: str, home: Path, **config: Any) -> Iterator[Scene]:
 
 
 OFTEN = {
-    ("polygon", "429 storm with Retry-After"),
     ("yahoo", "outage"),
     ("yahoo", "broken at a tenth"),
     ("polygon", "wrong data at 1 %"),
