@@ -155,4 +155,4 @@ def _told(facts: Facts) -> str:
         return f"{row['symbol']} at {row['price']:g} {row['currency'] or ''}, {row['ts']:%Y-%m-%d}"
     if facts.feed is Feed.SERIES:
         return f"{row['series_id']} was {row['value']} on {row['date']}"
-    return f"{facts.frame.height:,} rows"
+    return f"{facts.frame.height:,} row{'s' * (facts.frame.height != 1)}"

@@ -90,7 +90,7 @@ def serve() -> None:
         if not child:
             become(request)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
 
 
 def become(request: dict[str, Any]) -> NoReturn:
@@ -116,7 +116,7 @@ def become(request: dict[str, Any]) -> NoReturn:
             code = main() or 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - as Python does at the top
         traceback.print_exc()
         code = 1
     finally:
