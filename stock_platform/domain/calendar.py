@@ -43,7 +43,7 @@ ROUND_THE_CLOCK = ("24/7", "24/5")
 FX_WEEK = (time(17), "America/New_York")
 """When currencies open on Sundays and close on Fridays, there."""
 
-WEEKEND, _SUNDAY = 5, 6
+WEEKEND, _FRIDAY, _SUNDAY = 5, 4, 6
 """From this day of the week on, Monday being 0, there are no sessions."""
 
 GLOBEX_PAUSE = {"CMES": timedelta(hours=1)}
@@ -229,6 +229,21 @@ class ExchangeCalendar:
         at = np.searchsorted(schedule.opens, _stamp("instant", instant), "right") - 1
         return None if at < 0 else _day(schedule.days[at])
 
+    def trading_hours(self, session: date) -> tuple[datetime, datetime]:
+        """From when to when one can trade in a session, its lunch break included.
+
+        Raises:
+            InputError: the day is no session.
+        """
+        opens, closes = self.open_close(session)
+        if self.name == "24/5":
+            first, last = session.weekday() == 0, session.weekday() == _FRIDAY
+            sunday = session - timedelta(days=1)
+            return _fx_turn(sunday) if first else opens, _fx_turn(session) if last else closes
+        schedule, at = self._at(session)
+        rests = np.isnat(schedule.resumes[at]) and not np.isnat(schedule.pauses[at])
+        return opens, _instant(schedule.pauses[at]) if rests else closes
+
     def last_completed(self, now: datetime) -> date:
         """The last session whose close has passed. Raises InputError before the first one."""
         moment = _stamp("now", now)
@@ -298,14 +313,16 @@ class ExchangeCalendar:
 
 def _fx_weekend_end(now: datetime) -> datetime:
     """The end of the weekend of currencies that ``now`` is in, or of the last one before it."""
+    today = now.astimezone(ZoneInfo(FX_WEEK[1])).date()
+    sunday = today - timedelta(days=(today.weekday() + 1) % 7)
+    over = now >= _fx_turn(sunday + timedelta(days=5))
+    return _fx_turn(sunday + timedelta(days=7) if over else sunday)
+
+
+def _fx_turn(day: date) -> datetime:
+    """When currencies open on a Sunday, or close on a Friday."""
     at, zone = FX_WEEK
-    place = ZoneInfo(zone)
-    local = now.astimezone(place)
-    sunday = local.date() - timedelta(days=(local.weekday() + 1) % 7)
-    friday = sunday + timedelta(days=5)
-    if local >= datetime.combine(friday, at, place):
-        sunday += timedelta(days=7)
-    return datetime.combine(sunday, at, place).astimezone(UTC)
+    return datetime.combine(day, at, ZoneInfo(zone)).astimezone(UTC)
 
 
 def _bounded(parameter: str, day: date) -> np.datetime64:

@@ -163,6 +163,28 @@ def test_currencies_trade_from_sunday_to_friday_evening_in_new_york() -> None:
     assert fx.open_close(date(2024, 11, 1))[1] == datetime(2024, 11, 2, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("calendar", "session", "opens", "closes"),
+    [
+        ("24/5", "2024-11-04", "2024-11-03T22:00", "2024-11-05T00:00"),
+        ("24/5", "2024-11-05", "2024-11-05T00:00", "2024-11-06T00:00"),
+        ("24/5", "2024-11-01", "2024-11-01T00:00", "2024-11-01T21:00"),
+        ("CMES", "2024-11-01", "2024-10-31T22:00", "2024-11-01T21:00"),
+        ("XNYS", "2024-11-29", "2024-11-29T14:30", "2024-11-29T18:00"),
+        ("XTKS", "2024-11-05", "2024-11-05T00:00", "2024-11-05T06:30"),
+        ("24/7", "2024-11-02", "2024-11-02T00:00", "2024-11-03T00:00"),
+    ],
+)
+def test_hours_of_a_session(calendar: str, session: str, opens: str, closes: str) -> None:
+    """From when to when one can trade: it is open at once, and at the end no longer."""
+    exchange = get_calendar(calendar)
+    begins, ends = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (opens, closes))
+    assert exchange.trading_hours(date.fromisoformat(session)) == (begins, ends)
+    assert exchange.is_open(begins)
+    assert exchange.is_open(ends - timedelta(seconds=1))
+    assert exchange.trading_session(begins) == date.fromisoformat(session)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(20, 400), min_size=1, max_size=60),

@@ -71,7 +71,7 @@ def describe(name: str, now: datetime) -> dict[str, Any]:
 
 
 def _session(exchange: Any, day: Any) -> dict[str, Any]:
-    opens, closes = exchange.open_close(day)
+    opens, closes = exchange.trading_hours(day)
     return {
         "session": day,
         "opens": opens,
@@ -85,6 +85,8 @@ def _lines(facts: dict[str, Any]) -> dict[str, Any]:
     state = "open" if facts["open"] else "closed"
     if not facts["open"] and not facts["today_is_session"]:
         state += f" ({facts['today']} is no session)"
+    elif not facts["open"] and facts["next"]["opens"] < facts["now"]:
+        state += " (a break of the session)"
     half = ", half day" if shown["half_day"] else ""
     lines = {
         "calendar": f"{facts['calendar']} ({facts['zone']})",
