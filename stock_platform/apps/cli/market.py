@@ -57,6 +57,8 @@ def describe(name: str, now: datetime) -> dict[str, Any]:
     current = exchange.trading_session(now) if exchange.is_open(now) else None
     last = exchange.last_completed(now)
     following = exchange.next_session(current or last)
+    if exchange.trading_hours(following)[1] <= now:  # its bar goes on to midnight
+        following = exchange.next_session(following)
     return {
         "calendar": name,
         "zone": exchange.zone,
