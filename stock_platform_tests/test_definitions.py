@@ -58,7 +58,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {
         "watchlist_job", "market_job", "catalog_job", "resume_job", "backfill_job",
-        "performance_job", "prune_events", "health_job", "quality_job",
+        "performance_job", "prune_events", "health_job", "quality_job", "gaps_job",
     }  # fmt: skip
     assert {s.name for s in repository.schedule_defs} == {
         "catalog_weekly", "health_half_hourly",
@@ -68,7 +68,7 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "watchlist_reconcile_daily", "market_reconcile_daily", "quality_twice_daily",
     }  # fmt: skip
     assert {s.name for s in repository.sensor_defs} == {
-        "alert_run_failures", "alerts", "live_quotes", "performance_after_prices",
+        "alert_run_failures", "alerts", "fill_gaps", "live_quotes", "performance_after_prices",
         "portfolio_events", "resume_waiting", "watchlist_partitions",
     }  # fmt: skip
 

@@ -38,6 +38,7 @@ from stock_platform.orchestration.assets.scoped import scope_assets
 from stock_platform.orchestration.assets.series import daily_series, series, series_job
 from stock_platform.orchestration.backfills import backfill_job, portfolio_sensor
 from stock_platform.orchestration.checks import scope_checks
+from stock_platform.orchestration.gaps import gaps_job, gaps_sensor
 from stock_platform.orchestration.health import health_job, health_schedule
 from stock_platform.orchestration.io_managers import TimescaleIOManager
 from stock_platform.orchestration.jobs import catalog_job, resume_job, scope_job
@@ -103,6 +104,7 @@ def build_definitions(
             prune_job(),
             health_job(),
             quality_job(),
+            gaps_job(),
         ],
         schedules=[
             after_close(watchlist, settings),
@@ -121,6 +123,7 @@ def build_definitions(
         ],
         sensors=[
             resume_sensor(),
+            gaps_sensor(),
             watchlist_sensor(),
             portfolio_sensor(),
             alert_sensor(),

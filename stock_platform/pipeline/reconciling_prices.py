@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -39,13 +39,13 @@ from stock_platform.domain.comparing import (
 from stock_platform.domain.coverage import CellStatus
 from stock_platform.domain.errors import NoData, RateLimited, SourceError, UnknownSymbol
 from stock_platform.domain.planning import plan
-from stock_platform.domain.spare import SHARE, spare_by_account
+from stock_platform.domain.spare import SHARE
 from stock_platform.pipeline.answers import Moment, batch_of, failure_record, joined
-from stock_platform.pipeline.backfilling import cells_of
 from stock_platform.pipeline.disputes import disputes
 from stock_platform.pipeline.fetching import claim_key, first_unpublished, rows_of
+from stock_platform.pipeline.spare_quota import known_demand, left_over
 from stock_platform.pipeline.validating import CELLS_PER_BATCH, traded_quotes
-from stock_platform.storage import backfills, ledger, price_checks, readers, writers
+from stock_platform.storage import price_checks, readers, writers
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -55,7 +55,6 @@ logger = logging.getLogger(__name__)
 ROUNDS = 2
 """A second source, and where it differs from the first a third."""
 
-FAR = datetime(9999, 1, 1, tzinfo=UTC)
 _EMPTY_CELLS = pl.DataFrame(
     schema={"asset_id": pl.Int32(), "interval": pl.String(), "session": pl.Date()}
 )
@@ -165,6 +164,7 @@ class Reconciliation:
         )
         self._fetched: list[CellGrid] = []
         self._absent: list[pl.DataFrame] = []
+        self._said_none: list[pl.DataFrame] = []
         self.report = ReconcileReport(cells=0)
 
     def run(self, *, dry_run: bool = False) -> ReconcileReport:
@@ -186,6 +186,31 @@ class Reconciliation:
         if not dry_run:
             self._keep(wanted, found)
         return self.report
+
+    def planned(self, need: pl.DataFrame, spare: Mapping[str, int]) -> list[Ask]:
+        """The calls that ``second_opinions`` would make."""
+        self._spare = dict(spare)
+        return self._plan(need)
+
+    def second_opinions(
+        self, need: pl.DataFrame, spare: Mapping[str, int]
+    ) -> tuple[list[CellGrid], pl.DataFrame]:
+        """Ask others for cells of which some source says that there is no bar.
+
+        Args:
+            need: CELL, why, and asked (whom not to ask).
+            spare: requests that may be spent, by account.
+
+        Returns:
+            The cells of which bars came, all stored; and CELL and source of those of which
+            another source, too, says that there is none.
+        """
+        asks = self.planned(need, spare)
+        self.report.asked += asks
+        if asks:
+            self._ask(asks)
+        none = _EMPTY_CELLS.with_columns(pl.lit(None, pl.String).alias("source"))
+        return self._fetched, pl.concat([none.clear(), *self._said_none])
 
     # ---- which cells ----
 
@@ -260,22 +285,12 @@ class Reconciliation:
 
     def _demand(self) -> dict[str, int]:
         """Calls that what is missing will need: of these cells, of those waiting, of the queue."""
-        grids = [self._platform.missing(self._grid), ledger.due(self._db, FAR, self._grid.interval)]
-        queue = backfills.queued(self._db)
-        if queue:
-            grids.append(self._platform.missing(cells_of(self._platform, queue)))
-        needed = CellGrid.union([g.trimmed() for g in grids if g] or [grids[0].trimmed()])
-        if not needed:
-            return {}
-        known = self._platform.market.plan_assets(needed.assets)
-        return dict(self._platform.plan_of(needed, known).calls_by_source)
+        missing = self._platform.missing(self._grid)
+        return known_demand(self._platform, [missing], self._grid.interval)
 
     def _left_over(self) -> dict[str, int]:
         """Spare requests by account."""
-        terms = self._platform.terms()
-        found = spare_by_account(
-            terms["sources"], terms["quotas"], self.report.demand, self._spare_share
-        )
+        found = left_over(self._platform, self.report.demand, self._spare_share)
         self.report.spare = {n: found[a] for n, a in self._voices.items() if a in found}
         return found
 
@@ -447,21 +462,24 @@ class Reconciliation:
             if isinstance(error, UnknownSymbol) and tile.asset_id is not None:
                 self._platform.router.unknown_to(tile.source, [tile.asset_id])
             if len(tile.members) <= 1:
-                self._say_absent(ask.cells.to_frame(), tile)
+                known = isinstance(error, NoData)
+                self._say_absent(ask.cells.to_frame(), tile, known=known)
         if isinstance(error, RateLimited):
             return False
         keyed = self._platform.capabilities[tile.source].needs_key is not None
         pause = self._platform.router.failed(tile.source, tile.endpoint, error, keyed=keyed)
         return pause is None
 
-    def _say_absent(self, cells: pl.DataFrame, tile: Tile) -> None:
+    def _say_absent(self, cells: pl.DataFrame, tile: Tile, *, known: bool = True) -> None:
+        """``known``: the source knows the symbol, so that its silence says something."""
         if cells.height:
-            self._absent.append(
-                cells.select(
-                    "asset_id", pl.lit(str(tile.interval)).alias("interval"), "session",
-                    pl.lit(tile.source).alias("source"),
-                )
+            said = cells.select(
+                "asset_id", pl.lit(str(tile.interval)).alias("interval"), "session",
+                pl.lit(tile.source).alias("source"),
             )  # fmt: skip
+            self._absent.append(said)
+            if known:
+                self._said_none.append(said)
 
     def _store(self, batch: FetchBatch) -> None:
         writers.write_fetch(self._db, [batch], self._run_id)
