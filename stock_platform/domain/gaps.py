@@ -43,8 +43,8 @@ REASONS = {
     GapState.UNJUDGED: "stored, and not judged yet",
 }
 
-OPEN = (GapState.MISSING, GapState.FAILED, GapState.NO_DATA)
-"""What asking (another source) may fill; waiting cells have a date of their own."""
+OPEN = (GapState.MISSING, GapState.FAILED, GapState.NO_DATA, GapState.UNJUDGED)
+"""What asking (another source), or judging, may fill; waiting cells have a date of their own."""
 
 CODES = {state: code for code, state in enumerate(GapState, start=1)}
 

@@ -57,6 +57,7 @@ def fill_open_gaps(context: OpExecutionContext, platform: PlatformResource) -> N
             "calls_made": report.calls.total(),
             "sessions_filled": report.filled,
             "sessions_proven_halts": report.halts,
+            "sessions_judged": report.judged,
             "left_for_another_day": report.left,
             "gaps": MetadataValue.md(gap_table(scored.gaps)),
         }

@@ -6,6 +6,7 @@ Does not: finding gaps (gaps.py), what is spare (spare_quota.py), planning (doma
 A session nobody asked for, or that failed and is due, is fetched. One of which a single source
 says that it has no bar, though the asset traded before and after, is asked of another source: its
 bar fills the gap, and if it has none either, the gap is a halt and is left alone from then on.
+Quotes that came beside others and that nobody judged yet are judged.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class FillReport:
         planned: calls within them.
         left: sessions that no spare quota was left for.
         calls: HTTP requests made, by source.
-        filled: sessions that have a quote now. halts: that two sources have none of.
+        filled: sessions that have a quote now. halts: that two sources have none of. judged:
+            that had a quote which nobody had judged yet.
     """
 
     open_cells: dict[str, int] = field(default_factory=dict)
@@ -53,13 +55,14 @@ class FillReport:
     calls: Counter[str] = field(default_factory=Counter)
     filled: int = 0
     halts: int = 0
+    judged: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "open_cells": self.open_cells, "spare": self.spare, "planned": self.planned,
             "left": self.left, "calls": dict(self.calls), "filled": self.filled,
-            "halts": self.halts,
+            "halts": self.halts, "judged": self.judged,
         }  # fmt: skip
 
 
@@ -81,6 +84,10 @@ def fill_gaps(
     report.spare = dict(spare)
     came = _fetch(platform, missing.trimmed(), spare, report, run_id, dry_run=dry_run)
     came += _ask_others(platform, doubtful, found, spare, report, run_id, dry_run=dry_run)
+    unjudged = board.grid.with_mask(found.cells(GapState.UNJUDGED))
+    report.judged = len(unjudged)
+    if unjudged and not dry_run:
+        came.append(unjudged)
     if came:
         both = CellGrid.union([grid.trimmed() for grid in came])
         for batch in platform.validate(both):

@@ -21,7 +21,7 @@ from stock_platform_tests.pipeline.worlds import ROW, FakeSource
 
 NOW = datetime(2024, 3, 9, 12, tzinfo=UTC)
 DAYS = get_calendar("XNYS").sessions(date(2024, 2, 1), date(2024, 3, 8)).astype(object).tolist()
-HOLE, HALT, UNASKED = DAYS[5], DAYS[8], DAYS[12:15]
+HOLE, HALT = DAYS[5], DAYS[8]
 
 
 @pytest.fixture
@@ -43,17 +43,18 @@ def asked(platform: Platform, name: str) -> int:
     return len(source.asked)
 
 
-def load(platform: Platform, *names: str) -> int:
+def load(platform: Platform) -> int:
     """AAA from the first vendor alone, but for three sessions that nobody asked for."""
     (asset,) = platform.assets_for(["AAA"])["asset_id"].to_list()
     both = dict(platform.sources)
     platform.__dict__["sources"] = {"first": both["first"]}
     platform.__dict__.pop("capabilities", None)
-    grid = CellGrid.rectangle([asset], [d for d in DAYS if d not in UNASKED])
-    for batches in platform.fetch(grid):
-        platform.write_fetch(batches)
-    for batch in platform.validate(grid):
-        platform.write_validated(batch)
+    for days in (DAYS[:12], DAYS[15:]):
+        grid = CellGrid.rectangle([asset], days)
+        for batches in platform.fetch(grid):
+            platform.write_fetch(batches)
+        for batch in platform.validate(grid):
+            platform.write_validated(batch)
     platform.__dict__["sources"] = both
     platform.__dict__.pop("capabilities", None)
     score(platform)
@@ -83,6 +84,18 @@ def test_gaps_are_filled_or_say_why_they_stay(platform: Platform) -> None:
     before = asked(platform, "first"), asked(platform, "second")
     assert fill_gaps(platform).planned == 0  # nothing is asked twice
     assert (asked(platform, "first"), asked(platform, "second")) == before
+
+
+def test_what_came_beside_an_answer_is_judged(platform: Platform) -> None:
+    """Quotes that nobody judged yet are no gap to ask for: they are judged, without a call."""
+    (asset,) = platform.assets_for(["AAA"])["asset_id"].to_list()
+    for batches in platform.fetch(CellGrid.rectangle([asset], [DAYS[0], DAYS[-1]])):
+        platform.write_fetch(batches)
+    score(platform)
+    assert states(platform)["unjudged"] >= 20
+    assert fill_gaps(platform).judged >= 20
+    score(platform)
+    assert "unjudged" not in states(platform)
 
 
 def test_without_spare_quota_nothing_is_asked(platform: Platform) -> None:
