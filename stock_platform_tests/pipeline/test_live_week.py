@@ -72,6 +72,7 @@ class Simulation:
     def __init__(self, url: str, home: Path, now: datetime) -> None:
         self.time = now
         self.asked: dict[str, list[datetime]] = defaultdict(list)
+        self.refusal: httpx.Response | None = None
         self.platform = Platform(
             load_settings(database_url=url, home=home, sources=("yahoo",)), self
         )
@@ -88,6 +89,7 @@ class Simulation:
                         transport=httpx.MockTransport(self._answer),
                         wall=self._seconds,
                         attempts=1,
+                        max_pause=0.0,
                     ),
                 )
             )
@@ -117,6 +119,9 @@ class Simulation:
         result = []
         for name in names:
             self.asked[name].append(self.time)
+        if self.refusal is not None:
+            return self.refusal
+        for name in names:
             meta = {
                 "currency": "USD",
                 "symbol": name,
@@ -199,19 +204,47 @@ def every_quarter(start: datetime, end: datetime) -> list[datetime]:
 def test_a_half_day_and_a_day_of_changed_clocks(
     simulated: Callable[[datetime], Simulation],
 ) -> None:
-    """The morning to Stockholm's early close; then from Sunday evening, when currencies open by
-    New York's new clocks, through Tokyo's holiday to the close of New York: on each quarter of
-    an hour exactly those are asked for whose exchange trades, in one call."""
-    ticks = every_quarter(
-        datetime(2024, 11, 1, 11, 30, tzinfo=UTC), datetime(2024, 11, 1, 14, tzinfo=UTC)
-    ) + every_quarter(
-        datetime(2024, 11, 3, 21, 30, tzinfo=UTC), datetime(2024, 11, 4, 22, 30, tzinfo=UTC)
-    )
+    """Stockholm's early close; then Sunday evening, when currencies open by New York's new clocks,
+    and Monday, Tokyo's holiday, around the opens and closes of Europe and New York: on each
+    quarter of an hour exactly those are asked for whose exchange trades, in one call."""
+    ticks = [
+        tick
+        for first, last in (
+            ("2024-11-01T11:30", "2024-11-01T12:30"),
+            ("2024-11-03T21:45", "2024-11-03T23:15"),
+            ("2024-11-04T00:00", "2024-11-04T00:30"),
+            ("2024-11-04T07:45", "2024-11-04T08:30"),
+            ("2024-11-04T13:30", "2024-11-04T14:45"),
+            ("2024-11-04T16:15", "2024-11-04T16:45"),
+            ("2024-11-04T20:45", "2024-11-04T23:15"),
+        )
+        for tick in every_quarter(
+            *(datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (first, last))
+        )
+    ]
     hours = {t: h for t, h in HOURS.items() if t != "7203.T"}
     simulation = simulated(ticks[0])
     simulation.tracks({"7203.T": HOURS["7203.T"]}, {})
     check(simulation, hours, ticks, {})
     assert not simulation.asked["7203.T"]
+
+
+def test_a_refusal_is_obeyed(simulated: Callable[[datetime], Simulation]) -> None:
+    """After a 429 nobody is asked until Retry-After is over, then at once, in the middle of a
+    slot; it is no failure of the source, and others are not asked twice."""
+    noon = datetime(2024, 11, 6, 12, tzinfo=UTC)
+    simulation = simulated(noon)
+    simulation.tracks({"BTC-USD": HOURS["BTC-USD"]}, {})
+    simulation.refusal = httpx.Response(429, headers={"retry-after": "1200"})
+    report = ask_due(simulation.platform)
+    assert "429" in report.failures["yahoo"]
+    assert report.silent == ["BTC-USD"]
+    assert not simulation.platform.router.pauses()
+    simulation.refusal = None
+    for minute in range(1, 30):
+        simulation.time = noon + timedelta(minutes=minute)
+        ask_due(simulation.platform)
+    assert simulation.asked["BTC-USD"] == [noon, noon + timedelta(minutes=20)]
 
 
 @pytest.mark.thorough

@@ -6,6 +6,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import httpx
+import polars as pl
+import pytest
 
 from stock_platform.domain.capabilities import Feed
 from stock_platform.domain.clock import FixedClock
@@ -55,3 +57,8 @@ def test_our_source_reads_it(sandbox: SandboxServer) -> None:
     assert (NOON - stamps["BTC-USD"]).total_seconds() < 120
     assert stamps["^FTSE"] <= datetime(2013, 2, 26, 16, 36, tzinfo=UTC)
     assert (frame["price"] > 0).all()
+    others = sandbox.market.others
+    for symbol in ("BTC-USD", "^FTSE"):
+        told = frame.row(by_predicate=pl.col("symbol") == symbol, named=True)["previous_close"]
+        yesterday = others.bars(symbol, live=True, now=NOON)["close"][-2]
+        assert told == pytest.approx(yesterday, rel=1e-5)

@@ -100,7 +100,7 @@ class _Chart:
         )
         intraday = window.interval in INTRADAY
         frame = self._intraday(inside, window) if intraday else self._daily(inside)
-        result: dict[str, Any] = {"meta": self._meta(sessions)}
+        result: dict[str, Any] = {"meta": self._meta(sessions, window)}
         if not len(frame.stamps):
             blank: dict[str, Any] = {"quote": [{}]}
             return answer(
@@ -197,14 +197,14 @@ class _Chart:
 
     # --- meta -------------------------------------------------------------------------------
 
-    def _meta(self, sessions: pl.DataFrame) -> dict[str, Any]:
+    def _meta(self, sessions: pl.DataFrame, window: Window) -> dict[str, Any]:
         instrument, call = self.instrument, self.call
         local = call.now.astimezone(self._zone)
         kind, short, full = _KINDS[instrument.asset_class]
         short, full = _EXCHANGES.get(instrument.symbol, (short, full))
         bars = call.market.others.bars(instrument.symbol, live=True, now=call.now)
         last, year = bars.row(-1, named=True), bars.tail(365)
-        before = bars.join(sessions, on="session").filter(pl.col("stamp") < self.window.start)
+        before = bars.join(sessions, on="session").filter(pl.col("stamp") < window.start)
         market_time = self._market_time(sessions["stamp"][-1], sessions["end"][-1])
         names = {"longName": instrument.name} if kind != "FUTURE" else {}
         volume = {"CURRENCY": 0.0, "CRYPTOCURRENCY": last["volume"] * last["close"]}
