@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state.base import DefsStateStorage
 
 from stock_platform.settings import Settings, load_settings
 from stock_platform_tests.orchestration.worlds import World
@@ -23,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(mark)
+
+
+@pytest.fixture(autouse=True)
+def _instance_left() -> Iterator[None]:
+    """An instance that was entered is left: a context forgotten would break later tests."""
+    before = DefsStateStorage.get()
+    yield
+    assert DefsStateStorage.get() is before, "an instance was entered and not left"
 
 
 @pytest.fixture

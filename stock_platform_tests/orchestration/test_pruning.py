@@ -188,17 +188,13 @@ def test_the_job_prunes(kept: dg.DagsterInstance, environment: pytest.MonkeyPatc
     result = defs.resolve_job_def("prune_events").execute_in_process(instance=kept)
     assert result.success
     schedule = defs.resolve_schedule_def("prune_events_nightly")
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=kept, scheduled_execution_time=datetime(2024, 1, 2, 3, 40, tzinfo=UTC)
-    )
-    assert schedule.evaluate_tick(context).run_requests
-    environment.setenv("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS", "0")
-    assert (
-        not build_definitions()
-        .resolve_schedule_def("prune_events_nightly")
-        .evaluate_tick(context)
-        .run_requests
-    )
+    ) as context:
+        assert schedule.evaluate_tick(context).run_requests
+        environment.setenv("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS", "0")
+        never = build_definitions().resolve_schedule_def("prune_events_nightly")
+        assert not never.evaluate_tick(context).run_requests
     environment.setenv("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS", "3")
     with pytest.raises(InputError, match="at least 14 days"):
         load_settings()
