@@ -6,8 +6,10 @@ uniqueness, references, freshness. Does not: scores (pipeline/scoring.py), the q
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 from dagster import (
     AssetCheckResult,
@@ -18,7 +20,14 @@ from dagster import (
 )
 
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.quality import ERROR_SHARE, SCORES, THRESHOLDS, WARNING_SHARE
+from stock_platform.domain.gaps import GapState
+from stock_platform.domain.quality import (
+    ERROR_SHARE,
+    PROMPT_HOURS,
+    SCORES,
+    THRESHOLDS,
+    WARNING_SHARE,
+)
 from stock_platform.domain.validation.neighbours import SERIES_RULES
 from stock_platform.domain.validation.rulebook import Action, Rulebook
 from stock_platform.domain.validation.rules import RULES, Severity
@@ -26,7 +35,7 @@ from stock_platform.orchestration.assets.quality import QUALITY
 from stock_platform.orchestration.failures import clear_failures
 from stock_platform.orchestration.resources import PlatformResource
 from stock_platform.pipeline.runtime import Platform
-from stock_platform.storage import integrity
+from stock_platform.storage import assets, integrity
 from stock_platform.storage import quality as stored
 
 SCOPES = ("watchlist", "market")
@@ -48,8 +57,8 @@ STORE = {
         "made from, and every quote the call that brought it; over the whole store."
     ),
     "fresh_store": (
-        "Prices reach the last completed session; weeks, months and indicators reach the prices; "
-        f"the catalog was refreshed within {CATALOG_DAYS} days."
+        f"Prices reach the last session that closed {PROMPT_HOURS} hours ago; weeks, months and "
+        f"indicators reach the prices; the catalog was refreshed within {CATALOG_DAYS} days."
     ),
 }
 
@@ -137,7 +146,9 @@ def judge_rules(platform: Platform) -> Iterator[AssetCheckResult]:
     book = platform.settings.rulebook
     tickers = stored.scores(platform.db, "ticker")
     judged = int(tickers.select(pl.col("priced", "aside").sum()).sum_horizontal().item())
-    counts = stored.finding_counts(platform.db)
+    counts = stored.finding_counts(platform.db) | {
+        "gap": _in_gaps(platform), "silent": _silent(platform, tickers),
+    }  # fmt: skip
     for name in (*RULES, *SERIES_RULES):
         severity = severity_of(name, book)
         usual = ERROR_SHARE if severity is Severity.ERROR else WARNING_SHARE
@@ -158,6 +169,31 @@ def judge_rules(platform: Platform) -> Iterator[AssetCheckResult]:
             metadata={"sessions": failing, "judged": judged, "share": share,
                       "threshold": threshold, "severity": str(severity or "off")},
         )  # fmt: skip
+
+
+def _in_gaps(platform: Platform) -> int:
+    """Sessions without a price that nothing explains."""
+    counts = stored.gap_counts(platform.db)
+    unexplained = (GapState.MISSING, GapState.FAILED, GapState.NO_DATA)
+    return sum(counts.get(str(state), (0, 0))[1] for state in unexplained)
+
+
+def _silent(platform: Platform, tickers: pl.DataFrame) -> int:
+    """Sessions by which listed assets are behind, of those that are fresh_sessions behind."""
+    calendar = get_calendar(platform.calendar_name)
+    now = platform.clock.now() - timedelta(hours=PROMPT_HOURS)
+    last = calendar.last_completed(now)
+    known = assets.by_id(platform.db, tickers["asset_id"].to_list()).filter(
+        pl.col("delisted_on").is_null(), pl.col("calendar") == platform.calendar_name
+    )
+    newest = tickers.join(known, on="asset_id", how="semi")["last_session"].drop_nulls()
+    least = platform.settings.rulebook.default.fresh_sessions
+    if newest.is_empty():
+        return 0
+    sessions = calendar.sessions(min(newest.to_list()), last)
+    at = np.searchsorted(sessions, newest.to_numpy().astype("datetime64[D]"))
+    behind = len(sessions) - 1 - at
+    return int(behind[behind >= least].sum())
 
 
 def judge_store(platform: Platform) -> Iterator[AssetCheckResult]:
@@ -181,10 +217,11 @@ def judge_store(platform: Platform) -> Iterator[AssetCheckResult]:
 
 def _fresh(platform: Platform) -> AssetCheckResult:
     found = integrity.freshness(platform.db)
-    last = get_calendar(platform.calendar_name).last_completed(platform.clock.now())
+    due = platform.clock.now() - timedelta(hours=PROMPT_HOURS)
+    last = get_calendar(platform.calendar_name).last_completed(due)
     late = []
     if found.newest_price is not None and found.newest_price < last:
-        late.append(f"the newest price is of {found.newest_price}, the last session is {last}")
+        late.append(f"the newest price is of {found.newest_price}, that of {last} is due")
     for name, count in (("weeks", found.weekly), ("months", found.monthly),
                         ("indicators", found.indicators)):  # fmt: skip
         if count:
@@ -199,7 +236,7 @@ def _fresh(platform: Platform) -> AssetCheckResult:
         description="; ".join(late) or "nothing lags behind",
         metadata={
             "newest_price": str(found.newest_price),
-            "last_completed_session": str(last),
+            "last_session_due": str(last),
             "weeks_lagging": found.weekly,
             "months_lagging": found.monthly,
             "indicators_lagging": found.indicators,

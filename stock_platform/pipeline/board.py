@@ -106,10 +106,10 @@ class Board:
 
     @cached_property
     def last(self) -> Mask:
-        """Each asset's last completed session."""
+        """Each asset's last session that is due."""
         last = np.zeros(self.grid.mask.shape, dtype=np.bool_)
         for rows, _ in self._by_calendar():
-            own = np.flatnonzero(self.grid.mask[rows[0]])
+            own = np.flatnonzero(self.due[rows[0]])
             if len(own):
                 last[rows, own[-1]] = True
         return last

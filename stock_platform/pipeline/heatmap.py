@@ -111,7 +111,7 @@ def draw(picture: Picture, cell: int = 14) -> bytes:
     font, small = ImageFont.load_default(12), ImageFont.load_default(11)
     left = 14 + max((round(font.getlength(n)) for n in picture.names), default=40)
     top, rows, columns = 52, len(picture.names), len(picture.sessions)
-    width = max(left + columns * cell + 16, 640)
+    width = max(left + columns * cell + 56, 640)
     image = Image.new("RGB", (width, top + rows * cell + 62), PAPER)
     pen = ImageDraw.Draw(image)
     span = f"{picture.sessions[0]} to {picture.sessions[-1]}" if columns else "no session"

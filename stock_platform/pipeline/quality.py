@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
 
 WORST = 20
+BEST = 100.0
 DAYS_SHOWN = 10
 _SHOWN = (*SCORES, *COUNTS, "last_session")
 
@@ -29,13 +30,15 @@ def overview(platform: Platform) -> dict[str, Any]:
     """Scores as they were made last, with how much changed since.
 
     Returns:
-        scored_at (null: never), changed_since (assets), scopes, worst_tickers, sources, gaps
-        (state, reason, gaps, sessions), days (the last ones of each scope), trend.
+        scored_at (null: never), changed_since (assets), scopes, tickers (how many), worst_tickers
+        (of those below 100), sources, gaps (state, reason, gaps, sessions), days (the last ones
+        of each scope), trend.
     """
     db = platform.db
     scopes = stored.scores(db, "scope")
-    tickers = stored.scores(db, "ticker").sort("overall", "asset_id").head(WORST)
-    names = catalog.by_id(db, tickers["asset_id"].to_list()).select("asset_id", "ticker")
+    tickers = stored.scores(db, "ticker").sort("overall", "asset_id")
+    below = tickers.filter(pl.col("overall") < BEST).head(WORST)
+    names = catalog.by_id(db, below["asset_id"].to_list()).select("asset_id", "ticker")
     days = {
         scope: stored.scores(db, "day", scope=scope).tail(DAYS_SHOWN)
         for scope in scopes["scope"].to_list()
@@ -44,7 +47,8 @@ def overview(platform: Platform) -> dict[str, Any]:
         "scored_at": scopes["scored_at"].max(),
         "changed_since": stored.touched(db)["asset_id"].n_unique(),
         "scopes": _dicts(scopes, "scope"),
-        "worst_tickers": _dicts(tickers.join(names, on="asset_id", maintain_order="left"),
+        "tickers": tickers.height,
+        "worst_tickers": _dicts(below.join(names, on="asset_id", maintain_order="left"),
                                 "ticker"),
         "sources": _dicts(stored.scores(db, "source"), "source"),
         "gaps": [

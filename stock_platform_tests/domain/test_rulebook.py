@@ -36,6 +36,9 @@ def test_the_file_we_ship_says_what_the_code_does() -> None:
         ({"rules": {"moon": {"spike": "off"}}}, "'moon'"),
         ({"levels": {}}, "'levels'"),
         ({"error_confidence": 2}, "2"),
+        ({"checks": {"spikes": 0.1}}, "'spikes'"),
+        ({"checks": {"spike": 2}}, "2"),
+        ({"checks": {"accuracy": 101}}, "101"),
     ],
 )
 def test_what_there_is_not_gets_a_clear_error(given: dict[str, Any], named: str) -> None:

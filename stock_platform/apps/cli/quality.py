@@ -60,7 +60,9 @@ def _show_overview(facts: Mapping[str, Any]) -> None:
     if facts["scored_at"] is None:
         return
     _scores("scope", facts["scopes"], title=f"Scored {facts['scored_at']:%Y-%m-%d %H:%MZ}")
-    _scores("ticker", facts["worst_tickers"], title="Lowest scores")
+    _scores("ticker", facts["worst_tickers"], title=f"Lowest of {facts['tickers']:,} tickers")
+    if not facts["worst_tickers"]:
+        output.note(f"all {facts['tickers']:,} tickers score 100")
     _scores("source", facts["sources"])
     if facts["gaps"]:
         output.show_table(
