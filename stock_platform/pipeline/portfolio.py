@@ -66,10 +66,11 @@ def enter_orders(
         InputError: names the parameter, the value and what is allowed.
     """
     read = [_read(order, clock.now()) for order in orders]
+    strict = _only_known(db, new_tickers=new_tickers)
     known = assets.resolve(db, [made.symbol.ticker for made in read])
     unknown = {m.symbol.ticker: m.symbol for m in read if m.symbol.ticker not in known}
-    for ticker in unknown:
-        _refuse_typo(db, ticker, new_tickers=new_tickers)
+    if strict and unknown:
+        raise _typo(db, next(iter(unknown)))
     known |= assets.register(
         db,
         [assets.NewAsset(t, s.asset_class, default_calendar(s)) for t, s in unknown.items()],
@@ -99,13 +100,11 @@ def check_orders(
             read[at] = _read(order, clock.now())
         except InputError as error:
             wrong[at] = error
+    strict = _only_known(db, new_tickers=new_tickers)
     known = assets.resolve(db, [made.symbol.ticker for made in read.values()])
     for at, made in read.items():
-        if made.symbol.ticker not in known:
-            try:
-                _refuse_typo(db, made.symbol.ticker, new_tickers=new_tickers)
-            except InputError as error:
-                wrong[at] = error
+        if strict and made.symbol.ticker not in known:
+            wrong[at] = _typo(db, made.symbol.ticker)
     return dict(sorted(wrong.items()))
 
 
@@ -159,12 +158,19 @@ def _read(order: Order, now: datetime) -> _Read:
     )
 
 
-def _refuse_typo(db: Database, ticker: str, *, new_tickers: bool) -> None:
-    if new_tickers or not assets.has_catalog(db):
-        return
+def _only_known(db: Database, *, new_tickers: bool) -> bool:
+    """Whether tickers that the catalog lacks are refused.
+
+    To be found before tickers are resolved: what others register meanwhile can make a catalog,
+    and is in it then.
+    """
+    return not new_tickers and assets.has_catalog(db)
+
+
+def _typo(db: Database, ticker: str) -> InputError:
     near = assets.similar(db, ticker)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise InputError(
+    return InputError(
         "ticker", ticker, f"{hint}use a ticker of the catalog, or say that it is new (--new-ticker)"
     )
 
