@@ -48,6 +48,9 @@ class CellStatus(StrEnum):
         return self in SETTLED
 
 
+UNTOLD = "too many calls, and no word of until when"
+"""The reason of cells that wait for a source which refused and did not say for how long."""
+
 SETTLED = frozenset({CellStatus.STORED, CellStatus.NO_DATA, CellStatus.NOT_LISTED})
 
 # What a fetch says of cells: one row a cell.

@@ -74,14 +74,27 @@ class SourceError(StockPlatformError):
 
 
 class RateLimited(SourceError):
-    """Too many calls. ``retry_after`` is in seconds, None where the vendor gave none."""
+    """Too many calls.
+
+    Attributes:
+        retry_after: seconds; None where the vendor gave none.
+        guessed: nobody said until when: ``retry_after`` is a guess, or None.
+    """
 
     status = "rate_limited"
     transient = True
 
-    def __init__(self, source: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        guessed: bool = False,
+    ) -> None:
         super().__init__(source, message)
         self.retry_after = retry_after
+        self.guessed = guessed or retry_after is None
 
 
 class NotEntitled(SourceError):

@@ -18,7 +18,7 @@ import numpy as np
 
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.cells import CellGrid
-from stock_platform.domain.coverage import CellStatus
+from stock_platform.domain.coverage import UNTOLD, CellStatus
 from stock_platform.pipeline.coverage import NAMES
 from stock_platform.pipeline.report import FetchReport, ProgressCallback
 from stock_platform.storage import assets, backfills, ledger
@@ -53,10 +53,10 @@ class BackfillReport:
         """Jobs by how they ended."""
         found = {"completed": 0, "rate_limited": 0, "failed_attempt": 0}
         for outcome in self.outcomes.values():
-            if outcome.error is not None:
-                found["failed_attempt"] += 1
-            elif outcome.retry_after is not None:
+            if outcome.retry_after is not None:
                 found["rate_limited"] += 1
+            elif outcome.error is not None:
+                found["failed_attempt"] += 1
             else:
                 found["completed"] += 1
         return found
@@ -128,14 +128,15 @@ def outcomes(
         elif (mine == _FAILED).any() or not (mine == _WAITING).any():
             found[job] = Outcome(error=why.get(job.asset_id, "no source could be asked"))
         else:
-            found[job] = Outcome(retry_after=waits.get(job.asset_id, now))
+            until, reason = waits.get(job.asset_id, (now, "out of quota"))
+            found[job] = Outcome(retry_after=until, error=reason, untold=UNTOLD in reason)
     return found
 
 
-def _waits(platform: Platform, grid: CellGrid) -> dict[int, datetime]:
-    """When the first waiting cell of each asset is due."""
+def _waits(platform: Platform, grid: CellGrid) -> dict[int, tuple[datetime, str]]:
+    """When the first waiting cell of each asset is due, and for what its cells wait."""
     frame = ledger.waiting_until(platform.db, grid)
-    return dict(frame.iter_rows())
+    return {asset_id: (until, reason) for asset_id, until, reason in frame.iter_rows()}
 
 
 def _why(platform: Platform, grid: CellGrid) -> dict[int, str]:

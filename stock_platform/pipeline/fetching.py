@@ -40,7 +40,7 @@ from stock_platform.domain.batches import FetchBatch
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Tile, TileShape
 from stock_platform.domain.cells import CellGrid
-from stock_platform.domain.coverage import CellStatus
+from stock_platform.domain.coverage import UNTOLD, CellStatus
 from stock_platform.domain.errors import (
     DatabaseError,
     Malformed,
@@ -567,7 +567,8 @@ class FetchStream:
                 seconds=min(error.retry_after or 60.0, LONGEST_WAIT)
             )
             lane.reopens = due
-            lane.closed = Verdict(CellStatus.WAITING, error.source, "out of quota", to_minute(due))
+            reason = UNTOLD if error.guessed else "out of quota"
+            lane.closed = Verdict(CellStatus.WAITING, error.source, reason, to_minute(due))
             return
         keyed = self._sources[tile.source].capabilities.needs_key is not None
         pause = self._router.failed(tile.source, tile.endpoint, error, keyed=keyed)

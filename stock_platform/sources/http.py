@@ -284,7 +284,9 @@ class Call:
                     pause = http.backoff_seconds * 2 ** (strikes - 1)
                 pause = http.hold(pause)
                 if strikes >= STRIKES or pause > http.options.longest_pause:
-                    raise RateLimited(http.source, refusal.detail, pause) from None
+                    raise RateLimited(
+                        http.source, refusal.detail, pause, guessed=refusal.guessed
+                    ) from None
                 logger.info("%s: too many calls, holding for %.1f s", http.source, pause)
                 continue
             if cache and response.status == httpx.codes.OK:

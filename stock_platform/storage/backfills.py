@@ -4,12 +4,13 @@ Belongs here: states of ``backfill_queue``. Does not: what puts jobs there (trac
 work (pipeline/backfilling.py).
 
     pending -> in_progress -> completed
-                           -> rate_limited   (a quota is spent: again when it says so)
+                           -> rate_limited   (too many calls: again when the source says, or
+                                              after 5, 10, 20, 40 minutes where it does not)
                            -> pending        (a failure: again after 5, 10, 20, 40 minutes)
                            -> failed         (the fifth failure)
 
-Waiting for a quota is no failure and no attempt. A job belongs to the run that took it; when
-that run is gone, it is pending again.
+Waiting for a quota is no failure and no attempt; being refused without a word of until when is
+one. A job belongs to the run that took it; when that run is gone, it is pending again.
 """
 
 from __future__ import annotations
@@ -63,13 +64,15 @@ class Outcome:
 
     Attributes:
         retry_after: a quota frees then; None: it does not wait.
-        error: what failed; None: nothing did.
+        error: what failed, or is waited for; None: nothing is.
         at_once: after a failure, try again without delay.
+        untold: ``retry_after`` is a guess: the source refused and did not say until when.
     """
 
     retry_after: datetime | None = None
     error: str | None = None
     at_once: bool = False
+    untold: bool = False
 
 
 def backoff(attempts: int) -> timedelta:
@@ -241,13 +244,15 @@ def jobs(db: Database, state: str | None = None, limit: int = 100) -> pl.DataFra
 
 def _next(job: Job, outcome: Outcome, now: datetime) -> tuple[str, int, datetime | None]:
     """State, attempts and retry time after an outcome."""
-    if outcome.error is not None:
-        if job.attempts >= ATTEMPTS:
-            return "failed", job.attempts, None
-        return "pending", job.attempts, None if outcome.at_once else now + backoff(job.attempts)
-    if outcome.retry_after is not None:
+    waits = outcome.retry_after is not None
+    if waits and not outcome.untold:
         return "rate_limited", job.attempts - 1, outcome.retry_after
-    return "completed", job.attempts, None
+    if not waits and outcome.error is None:
+        return "completed", job.attempts, None
+    if job.attempts >= ATTEMPTS:
+        return "failed", job.attempts, None
+    again = None if outcome.at_once else now + backoff(job.attempts)
+    return "rate_limited" if waits else "pending", job.attempts, again
 
 
 def _merged(connection: Connection, job: Job) -> bool:

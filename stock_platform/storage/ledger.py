@@ -236,16 +236,22 @@ def due(db: Database, now: datetime, interval: Interval = Interval.DAY) -> CellG
 
 
 def waiting_until(db: Database, grid: CellGrid) -> pl.DataFrame:
-    """asset_id and retry_after (UTC): when the first of an asset's waiting cells is due.
+    """asset_id, retry_after (UTC) and reason: when the first of an asset's waiting cells is due.
 
-    Of the years that the grid is in.
+    Of the years that the grid is in; reasons are those of all the asset's waiting cells.
     """
-    schema: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "retry_after": UTC_STAMP}
+    schema: dict[str, pl.DataType] = {
+        "asset_id": pl.Int32(),
+        "retry_after": UTC_STAMP,
+        "reason": pl.String(),
+    }
     with db.connect() as connection:
         return read(
             connection,
             sql.SQL(
-                "select c.asset_id, min(c.retry_after) at time zone 'UTC' "
+                "select c.asset_id, min(c.retry_after) at time zone 'UTC', "
+                "string_agg(distinct concat_ws(': ', nullif(c.source, ''), "
+                "nullif(c.reason, '')), '; ') "
                 "from stocks.coverage_bits c where {} and c.status = 'waiting' "
                 "and isfinite(c.retry_after) group by c.asset_id"
             ).format(_within(grid)),

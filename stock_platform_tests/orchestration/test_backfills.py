@@ -95,23 +95,6 @@ def test_another_purchase_costs_no_call(world: World, instance: dg.DagsterInstan
     assert (asked.start, asked.end) == (date(2023, 1, 9), date(2023, 2, 3))
 
 
-def test_five_hundred_transactions_are_one_run(
-    settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    """Of a hundred tickers by five users: a hundred jobs, one run, no call made twice."""
-    tickers = [f"T{chr(65 + n // 10)}{chr(65 + n % 10)}" for n in range(100)]
-    short = settings.model_copy(update={"start_date": date(2024, 3, 7)})  # few partitions to show
-    with World.of(short, tickers) as world:
-        for user in ("a", "b", "c", "d", "e"):
-            buy(world, *tickers, user=user)
-        [_] = step(world, instance).run_requests
-        assert fill(world, instance).success
-        assert backfills.states(world.platform.db)["completed"] == 100
-        asked = [(c.symbol, c.start, c.end) for c in world.vendor.asked]
-        assert len(asked) == len(set(asked))
-        assert not step(world, instance).run_requests
-
-
 def test_a_sensor_killed_between_its_steps_loses_nothing(
     world: World, instance: dg.DagsterInstance
 ) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from stock_platform.domain.bars import PARSED_BARS, Basis, Interval, conform
 from stock_platform.domain.batches import FetchBatch
+from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import (
     Capabilities,
     Endpoint,
@@ -97,6 +98,13 @@ class FakeSource:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def everybody() -> dict[str, list[date]]:
+    """A hundred tickers, listed on every session of 2023 and 2024."""
+    days = get_calendar("XNYS").sessions(date(2023, 1, 3), date(2024, 12, 31))
+    names = [f"T{chr(65 + n // 10)}{chr(65 + n % 10)}" for n in range(100)]
+    return dict.fromkeys(names, days.astype(object).tolist())
 
 
 def answer(frame: pl.DataFrame) -> Answer:
