@@ -6,8 +6,8 @@ SQL. Does not: the derivation that is the rule (periods.py), daily bars (writers
 Deriving in the database costs more than loading the days does, and in polars a tenth of it. A
 first, a highest, a lowest and a last price are the days' own numbers, and a sum of whole numbers
 is exact in a double up to 2**53: so polars gives what SQL would. Assets with a split in the span
-or with volumes in fractions are left to SQL. Days that were just written need not be read again:
-those around them, of the first and the last month, are.
+or with volumes in fractions are left to SQL, and so are writes of few days. Days that were just
+written need not be read again: those around them, of the first and the last month, are.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ from stock_platform.storage.periods import (
 from stock_platform.storage.upsert import upsert
 
 EXACT = 2.0**53
+FEW_DAYS = 5
+"""With fewer days an asset SQL is quicker: a month's other days would all have to be read."""
+
 _BAR: dict[str, pl.DataType] = {
     "session": pl.Date(),
     **dict.fromkeys((*PRICE_COLUMNS, "volume"), pl.Float64()),
@@ -63,6 +66,8 @@ def follow(connection: Connection, days: pl.DataFrame, known: Known | None = Non
     if days.is_empty():
         return 0
     touched = {period: periods_of(days, period) for period in PERIODS}
+    if days.height < FEW_DAYS * days["asset_id"].n_unique():
+        return sum(recompute(connection, period, touched[period]) for period in PERIODS)
     named: list[date] = pl.concat([f["period"] for f in touched.values()]).sort().to_list()
     first, last = _midnight(named[0]) - ZONES, _midnight(named[-1]) + LONGEST + ZONES
     left = _split(connection, days["asset_id"].unique(), named[0], last.date())
