@@ -91,6 +91,7 @@ def materialize_range(
     tickers: Sequence[str] | None = None,
     shards: Sequence[int] | None = None,
     retry_failed: bool = False,
+    ask_again: bool = False,
     progress: ProgressCallback | None = None,
     instance: DagsterInstance | None = None,
     log_level: str = "CRITICAL",
@@ -108,6 +109,7 @@ def materialize_range(
         tickers: of the watchlist, in any common spelling; None: all that are tracked.
         shards: of the market; None: all.
         retry_failed: ask now for cells that failed or wait, whatever their retry time.
+        ask_again: ask for cells that are stored, too: vendors correct what they told.
         progress: told of every batch.
         instance: None: the one of dagster.yaml.
         log_level: from which on runs write to stderr; in the UI their log is complete.
@@ -132,10 +134,11 @@ def materialize_range(
         launch = stack.enter_context(listening(Launch(progress)))
         settle_abandoned(instance)
         names, wanted = _names(platform, ours.name, tickers, shards, instance)
+        config = _config(ours.name, log_level, retry_failed=retry_failed, ask_again=ask_again)
         job = build_definitions(settings).resolve_job_def(job_name(ours.name))
         results = [
             job.execute_in_process(
-                run_config=_config(ours.name, retry_failed, log_level),
+                run_config=config,
                 instance=instance,
                 tags={
                     **ours.range_tags((first, low), (last, high)),
@@ -206,9 +209,9 @@ def _names(
     return instance.get_dynamic_partitions(WATCHLIST_TICKERS), wanted
 
 
-def _config(scope: ScopeName, retry_failed: bool, log_level: str) -> dict[str, Any]:
+def _config(scope: ScopeName, log_level: str, **asked: bool) -> dict[str, Any]:
     return {
-        "ops": {f"{scope}__raw_quotes": {"config": {"retry_failed": retry_failed}}},
+        "ops": {f"{scope}__raw_quotes": {"config": asked}},
         "loggers": {"console": {"config": {"log_level": log_level}}},
     }
 

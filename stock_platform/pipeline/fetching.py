@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -71,6 +72,7 @@ from stock_platform.pipeline.report import FetchReport, Progress, ProgressCallba
 from stock_platform.pipeline.router import MemoryBook, Pause, Router
 from stock_platform.pipeline.verdicts import UNKNOWN, Verdict, Verdicts, stronger
 from stock_platform.sources.base import Answer, Source
+from stock_platform.sources.http import kept_since
 from stock_platform.sources.quota import Quota
 
 logger = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ class FetchStream:
         self._wider = wider
         self._retry_failed = retry_failed
         self._again = again
+        self._kept_since = time.time() if again else None
         self._retry_failed_after = retry_failed_after
         self._progress = progress
         self._pause = pause or threading.Event().wait
@@ -525,7 +528,8 @@ class FetchStream:
         if not (self._again or self._market.missing(job.cells, retry_failed=True)):
             return Outcome(job, self._moment(started))
         try:
-            answer = self._ask(job.tile)
+            with kept_since(self._kept_since):
+                answer = self._ask(job.tile)
         except DatabaseError:
             raise
         except Exception as error:

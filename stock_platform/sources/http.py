@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -43,7 +45,7 @@ from stock_platform.sources.transport import (
     retry_after,
 )
 
-__all__ = ["Call", "HttpClient", "HttpOptions", "Response", "Secrets", "retry_after"]
+__all__ = ["Call", "HttpClient", "HttpOptions", "Response", "Secrets", "kept_since", "retry_after"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -58,6 +60,21 @@ NOT_MODIFIED = 304
 SERVER_ERROR = 500
 
 Reader = Callable[[Response], T]
+
+_NOT_BEFORE: ContextVar[float] = ContextVar("not_before", default=float("-inf"))
+
+
+@contextmanager
+def kept_since(moment: float | None) -> Iterator[None]:
+    """Use no answer that was kept before a moment (wall clock, epoch seconds), in this thread.
+
+    An older one still serves its ETag. None: whatever the cache's own rules allow.
+    """
+    token = _NOT_BEFORE.set(float("-inf") if moment is None else moment)
+    try:
+        yield
+    finally:
+        _NOT_BEFORE.reset(token)
 
 
 class Gate(Protocol):
@@ -240,6 +257,8 @@ class Call:
 
     def _usable(self, kept: Kept, settled_at: datetime | None) -> bool:
         if self._http.stand_in and not (kept.etag or kept.last_modified):
+            return False
+        if kept.kept_at < _NOT_BEFORE.get():
             return False
         age = self._http.options.wall() - kept.kept_at
         return 0 <= age < FRESH_SECONDS and (settled_at is None or kept.received_at >= settled_at)

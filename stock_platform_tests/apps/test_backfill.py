@@ -36,7 +36,7 @@ def test_the_account_compares_with_the_simple_ways() -> None:
 def test_a_backfill_fills_and_a_second_one_asks_nothing(
     cli: Cli, sandbox: SandboxServer, ticker: str
 ) -> None:
-    """Exit code 0 twice; the second run makes no call."""
+    """Exit code 0 each time; the second run makes no call, and one with --refresh all of them."""
     first = cli("backfill", ticker, *RANGE, "--json")
     assert first.code == 0, first.err
     found = first.json
@@ -49,10 +49,14 @@ def test_a_backfill_fills_and_a_second_one_asks_nothing(
     assert again.code == 0, again.err
     assert "21 of 21 cells" in again.out
     assert found["run_id"] not in again.out
+    refreshed = cli("backfill", ticker, *RANGE, "--refresh", "--json")
+    assert refreshed.code == 0, refreshed.err
+    assert (refreshed.json["asked"], refreshed.json["already"]) == (SESSIONS, 0)
+    assert refreshed.json["total_calls"] >= 1
     stored = cli("prices", ticker, *RANGE, "--json").json
     assert len(stored) == SESSIONS
     log: Any = cli("status", "--json").json["last_run"]
-    assert log["run_id"] == found["run_id"]
+    assert log["run_id"] == refreshed.json["run_id"]
 
 
 def test_a_partly_done_backfill_ends_with_3(cli: Cli, sandbox: SandboxServer, ticker: str) -> None:

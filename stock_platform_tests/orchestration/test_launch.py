@@ -59,6 +59,20 @@ def test_tickers_apart_take_a_run_each(world: World, instance: dg.DagsterInstanc
     assert {tile.symbol for tile in world.vendor.asked} <= {"AAA", "CCC", None}
 
 
+def test_what_is_stored_is_asked_for_again(world: World, instance: dg.DagsterInstance) -> None:
+    """With ``ask_again`` alone; the cells stay stored."""
+    asked = {}
+    for name, again in (("first", False), ("second", False), ("again", True)):
+        world.vendor.asked.clear()
+        result = materialize_range(
+            world.platform, scope="watchlist", tickers=["AAA"], start=START, end=END,
+            ask_again=again, instance=instance,
+        )  # fmt: skip
+        assert result.coverage["share"] == 1.0
+        asked[name] = (len(world.vendor.asked) > 0, result.report["asked"])
+    assert asked == {"first": (True, 5), "second": (False, 0), "again": (True, 5)}
+
+
 def test_shards(world: World, instance: dg.DagsterInstance) -> None:
     """The whole market of a week: the catalog's call, and a call a ticker or a session."""
     result = materialize_range(

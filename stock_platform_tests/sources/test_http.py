@@ -19,7 +19,7 @@ from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.clock import FixedClock
 from stock_platform.domain.errors import Malformed, RateLimited, Unavailable
 from stock_platform.sources.cache import HttpCache, Kept
-from stock_platform.sources.http import FRESH_SECONDS, HttpClient
+from stock_platform.sources.http import FRESH_SECONDS, HttpClient, kept_since
 from stock_platform.sources.quota import MemoryQuota
 from stock_platform.sources.transport import HttpOptions, Response, Secrets, retry_after
 from stock_platform_tests.sources.vendors import KEY, NOON, FakeTime, Vendor
@@ -240,6 +240,25 @@ def test_six_hours_then_the_etag(tmp_path: Path) -> None:
     assert len(vendor.asked) == 2
     time.seconds += FRESH_SECONDS + 1
     assert get(http, cache=True) == "new"
+    http.close()
+
+
+def test_asking_again_uses_no_older_answer(tmp_path: Path) -> None:
+    """What was kept before the moment is asked for again, with its ETag; once, then kept anew."""
+    time = FakeTime()
+    etag = {"etag": '"v1"'}
+    vendor = Vendor(
+        [httpx.Response(200, text="old", headers=etag), httpx.Response(200, text="corrected")]
+    )
+    http = client(vendor, time, cache_dir=tmp_path)
+    assert get(http, cache=True) == "old"
+    time.seconds += 60
+    with kept_since(time.now()):
+        assert get(http, cache=True) == "corrected"
+        assert get(http, cache=True) == "corrected"
+    with kept_since(None):
+        assert get(http, cache=True) == "corrected"
+    assert [r.headers.get("if-none-match") for r in vendor.asked] == [None, '"v1"']
     http.close()
 
 

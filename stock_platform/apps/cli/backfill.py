@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stock_platform.apps.cli.selection import (
     End,
     Json,
+    Refresh,
     RetryFailed,
     Scope,
     ScopeOption,
@@ -54,11 +55,13 @@ def backfill(
     shards: Shards = None,
     tickers_file: TickersFile = None,
     retry_failed: RetryFailed = False,
+    refresh: Refresh = False,
     json: Json = False,
 ) -> int:
     """Fetch what is missing of a range, validate it, and derive weeks, months and indicators.
 
-    Tickers named here are tracked from then on. What is stored already is not asked for again.
+    Tickers named here are tracked from then on. What is stored already is not asked for again,
+    except with --refresh: what its source says otherwise now stands then.
     Exit code 3 tells that some cells failed or wait for their data.
     """
     from stock_platform.apps.cli import DAGSTER_INTERRUPTED, output
@@ -71,7 +74,7 @@ def backfill(
             platform.settings, scope=scope, tickers=tickers, tickers_file=tickers_file,
             shards=shards, start=start, end=end,
         )  # fmt: skip
-        naive = what_it_would_take(platform, wanted, retry_failed=retry_failed)
+        naive = what_it_would_take(platform, wanted, retry_failed=retry_failed, ask_again=refresh)
         began = time.monotonic()
         with RunProgress(f"backfill of {span(wanted)}") as progress:
             from stock_platform.orchestration.launch import materialize_range
@@ -84,6 +87,7 @@ def backfill(
                 start=wanted.start,
                 end=wanted.end,
                 retry_failed=retry_failed,
+                ask_again=refresh,
                 progress=progress,
             )
         if not result.success and DAGSTER_INTERRUPTED in (result.error or ""):
@@ -118,7 +122,7 @@ def span(wanted: Selection) -> str:
 
 
 def what_it_would_take(
-    platform: Platform, wanted: Selection, *, retry_failed: bool
+    platform: Platform, wanted: Selection, *, retry_failed: bool, ask_again: bool = False
 ) -> Naive | None:
     """The calls of simpler ways; None where nobody knows yet who is in the market.
 
@@ -130,7 +134,9 @@ def what_it_would_take(
     assets, strangers = who(platform, wanted)
     if strangers and wanted.scope is Scope.MARKET:
         return None
-    needed = platform.missing(platform.cells(assets, wanted.sessions), retry_failed=retry_failed)
+    needed = platform.cells(assets, wanted.sessions)
+    if not ask_again:
+        needed = platform.missing(needed, retry_failed=retry_failed)
     return Naive(int(needed.mask.any(axis=1).sum()), len(needed))
 
 

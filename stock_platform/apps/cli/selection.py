@@ -48,6 +48,9 @@ Shards = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Ask again for what failed or waits, not due yet.")
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Ask again for what is stored: vendors correct prices.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
