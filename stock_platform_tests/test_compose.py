@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]  # comes with Dagster, without types
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE = REPOSITORY / "compose.yaml"
 BIN = Path(sys.executable).parent
-OURS = ("migrate", "code", "webserver", "daemon")
+OURS = ("migrate", "code", "webserver", "daemon", "api")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_volumes_and_files_exist(services: dict[str, Any]) -> None:
                 assert str(word).rpartition("=")[2] in inside
 
 
-@pytest.mark.parametrize("name", ["code", "webserver", "daemon"])
+@pytest.mark.parametrize("name", ["code", "webserver", "daemon", "api"])
 def test_every_command_knows_its_options(services: dict[str, Any], name: str) -> None:
     """What compose starts is a program of ours or Dagster's that has these very options."""
     service = services[name]
@@ -68,11 +68,17 @@ def test_every_command_knows_its_options(services: dict[str, Any], name: str) ->
             continue
         command = [word for word in rest if not word.startswith("-")]
         done = subprocess.run(
-            [str(BIN / program), *command, "--help"], capture_output=True, text=True, check=False
-        )
+            [*_program(program), *command, "--help"],
+            capture_output=True, text=True, check=False, cwd=REPOSITORY,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         for option in (word.partition("=")[0] for word in rest if word.startswith("--")):
             assert option in done.stdout
+
+
+def _program(name: str) -> list[str]:
+    ours = name == "stock-platform"
+    return [sys.executable, "-m", "stock_platform"] if ours else [str(BIN / name)]
 
 
 def test_the_migration_script_parses(services: dict[str, Any]) -> None:
@@ -104,9 +110,10 @@ def test_passwords_come_from_the_environment(services: dict[str, Any]) -> None:
         assert f"#{name}=" in example
     assert services["db"]["ports"][0].startswith("127.0.0.1:")
     assert services["webserver"]["ports"][0].startswith("127.0.0.1:")
+    assert services["api"]["ports"][0].startswith("127.0.0.1:")
 
 
 def test_only_the_migration_is_the_owner(services: dict[str, Any]) -> None:
     """Whatever runs on its own connects as the login that changes no schema."""
-    for name in ("code", "webserver", "daemon"):
+    for name in ("code", "webserver", "daemon", "api"):
         assert services[name]["environment"]["DATABASE_URL"].startswith("postgresql://app:")

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from stock_platform.apps.api import problems
-from stock_platform.apps.api.auth import Rates, check_host
+from stock_platform.apps.api.auth import Rates, check_host, is_loopback
 from stock_platform.apps.api.context import Api
 from stock_platform.apps.api.edge import Edge
 from stock_platform.apps.api.logs import configure
@@ -91,10 +91,36 @@ def make() -> FastAPI:
     return build(settings, os.environ.get(_HOST) or settings.api_host)
 
 
+def admit(settings: Settings, host: str, *, wait: Callable[[], object] | None = None) -> None:
+    """Bring the database up to date, and see that a token keeps others out, if they can come.
+
+    Args:
+        settings: of the platform.
+        host: to listen on.
+        wait: called again and again while a token is missing; None: that is an error.
+
+    Raises:
+        InputError: the host is not this machine's own, and there is no token.
+        DatabaseError: the database cannot be reached.
+    """
+    from stock_platform.pipeline.runtime import Platform
+
+    with Platform.from_settings(settings) as platform:  # migrates
+        while wait is not None and not (is_loopback(host) or any_in_force(platform.db)):
+            wait()
+        check_host(host, any_token=any_in_force(platform.db))
+
+
 def serve(
-    settings: Settings, host: str, port: int, ready: Callable[[], object] = lambda: None
+    settings: Settings,
+    host: str,
+    port: int,
+    ready: Callable[[], object] = lambda: None,
+    wait: Callable[[], object] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; ``ready`` is called once nothing stands against it.
+
+    ``wait`` is as for ``admit``.
 
     Raises:
         InputError: the host is not this machine's own, and there is no token.
@@ -102,10 +128,7 @@ def serve(
     """
     import uvicorn
 
-    from stock_platform.pipeline.runtime import Platform
-
-    with Platform.from_settings(settings) as platform:  # migrates
-        check_host(host, any_token=any_in_force(platform.db))
+    admit(settings, host, wait=wait)
     ready()
     os.environ[_HOST] = host
     configure()

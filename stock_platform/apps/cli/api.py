@@ -17,6 +17,7 @@ tokens = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens of
 app.add_typer(tokens, name="tokens")
 
 _MOST_DAYS = 36_500
+_LOOK_SECONDS = 2.0
 
 
 class Rights(StrEnum):
@@ -36,8 +37,15 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Default: STOCK_PLATFORM_API_PORT; 0 takes any."),
     ] = None,
+    *,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Where a token is needed first: listen once there is one."),
+    ] = False,
 ) -> None:
     """Serve the HTTP API until Ctrl-C; the page /docs tells what there is."""
+    import time
+
     from stock_platform.apps.api.server import serve as run
     from stock_platform.apps.services import address
     from stock_platform.apps.supervise import free_port
@@ -47,7 +55,15 @@ def serve(
     where = host or settings.api_host
     chosen = free_port(where, settings.api_port if port is None else port, exactly=bool(port))
     told = f"HTTP API: {address(where, chosen)}/docs  (Ctrl-C stops)"
-    run(settings, where, chosen, lambda: typer.echo(told))
+    said: list[str] = []
+
+    def waiting() -> None:
+        if not said:
+            said.append("waiting for a token: stock-platform api tokens create NAME")
+            typer.echo(said[0])
+        time.sleep(_LOOK_SECONDS)
+
+    run(settings, where, chosen, lambda: typer.echo(told), waiting if wait else None)
 
 
 @tokens.command("create")

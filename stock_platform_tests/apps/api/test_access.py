@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from stock_platform.apps.api.auth import Rates, check_host
+from stock_platform.apps.api.server import admit
 from stock_platform.domain.errors import InputError
+from stock_platform.settings import load_settings
 from stock_platform.storage import tokens
 from stock_platform.storage.connection import Database
 from stock_platform.storage.tokens import Right
@@ -150,6 +153,25 @@ def test_only_loopback_without_a_token() -> None:
         with pytest.raises(InputError, match="make a token first"):
             check_host(host, any_token=False)
         check_host(host, any_token=True)
+
+
+def test_others_are_let_in_once_there_is_a_token(filled: Database, tmp_path: Path) -> None:
+    """Without one it is an error, or waited for; this machine alone needs none."""
+    chosen = load_settings(database_url=filled.url, home=tmp_path)
+    admit(chosen, "127.0.0.1")
+    with pytest.raises(InputError, match="make a token first"):
+        admit(chosen, EVERYWHERE)
+    waited: list[int] = []
+
+    def wait() -> None:
+        waited.append(1)
+        if len(waited) == 3:
+            tokens.create(filled, "late", Right.READ)
+
+    admit(chosen, "127.0.0.1", wait=wait)
+    assert not waited
+    admit(chosen, EVERYWHERE, wait=wait)
+    assert len(waited) == 3
 
 
 def test_limits(app: Made) -> None:
