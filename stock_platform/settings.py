@@ -132,6 +132,9 @@ class Settings(BaseSettings):
     live_minutes: int = Field(default=15, ge=0, le=1440)
     """Minutes between two quotes of a tracked asset while its exchange is open; 0: none."""
 
+    live_retention_days: int = Field(default=30, ge=0)
+    """Days that live quotes and the log of calls for quotes are kept; 0: for ever."""
+
     refresh_days: int = Field(default=90, ge=0)
     """Days up to now that are asked for again every week, for corrections; 0: none."""
 

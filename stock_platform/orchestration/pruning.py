@@ -1,7 +1,8 @@
-"""Retention: old runs and events go, the present state of every partition stays.
+"""Retention: old runs and events go, the present state of every partition stays; old quotes go.
 
 Belongs here: which runs are old, the job and its schedule. Does not: which events are in use
-(storage/guest_events.py), ticks, which dagster.yaml has Dagster prune.
+(storage/guest_events.py), which quotes are (storage/pruning.py), ticks, which dagster.yaml has
+Dagster prune.
 
 Nothing in Dagster prunes the event log. A market's day is some 1,600 events, four fifths of
 them repeats, because each run looks back a week; superseded ones are what goes. A run whose
@@ -31,6 +32,7 @@ from dagster import (
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from stock_platform.orchestration.event_log import BatchedEventLogStorage
+from stock_platform.orchestration.resources import PlatformResource
 from stock_platform.settings import Settings, load_settings
 from stock_platform.storage.guest_events import (
     RUNLESS,
@@ -38,6 +40,7 @@ from stock_platform.storage.guest_events import (
     delete_superseded,
     events_in_use,
 )
+from stock_platform.storage.pruning import prune_quotes
 
 PRUNE_JOB = "prune_events"
 RUNS_A_TIME = 2_000
@@ -104,6 +107,21 @@ def prune_old_events(context: OpExecutionContext) -> None:
     )
 
 
+@op(description="Deletes live quotes, and calls for them, that are older than their retention.")
+def prune_old_quotes(context: OpExecutionContext, platform: PlatformResource) -> None:
+    """See the description."""
+    current = platform.get()
+    days = current.settings.live_retention_days
+    if days == 0:
+        context.log.info("STOCK_PLATFORM_LIVE_RETENTION_DAYS is 0: everything is kept")
+        return
+    age = timedelta(days=days)
+    gone = prune_quotes(current.db, current.clock.now() - age, datetime.now(UTC) - age)
+    context.add_output_metadata(
+        {"older_than_days": days, "live_quotes": gone.quotes, "calls": gone.calls}
+    )
+
+
 def prune_job() -> JobDefinition:
     """The job of the schedule."""
 
@@ -112,17 +130,19 @@ def prune_job() -> JobDefinition:
         executor_def=in_process_executor,
         description=(
             "Deletes runs and events older than STOCK_PLATFORM_DAGSTER_RETENTION_DAYS. The newest "
-            "state of every partition and check stays, and so do the partitions themselves."
+            "state of every partition and check stays, and so do the partitions themselves. Live "
+            "quotes older than STOCK_PLATFORM_LIVE_RETENTION_DAYS go, too; minute bars stay."
         ),
     )
     def prune_events() -> None:
         prune_old_events()
+        prune_old_quotes()
 
     return prune_events
 
 
 def prune_schedule(settings: Settings) -> ScheduleDefinition:
-    """Every night, while a retention is set."""
+    """Every night, while either retention is set."""
 
     @schedule(
         name="prune_events_nightly",
@@ -130,11 +150,11 @@ def prune_schedule(settings: Settings) -> ScheduleDefinition:
         cron_schedule="40 3 * * *",
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,
-        description="Keeps Dagster's event log from growing without end.",
+        description="Keeps Dagster's event log and live quotes from growing without end.",
     )
     def nightly(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        if settings.dagster_retention_days == 0:
-            return SkipReason("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS is 0: everything is kept")
+        if settings.dagster_retention_days == settings.live_retention_days == 0:
+            return SkipReason("both retentions are 0 days: everything is kept")
         return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
     return nightly

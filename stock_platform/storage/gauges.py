@@ -20,7 +20,7 @@ SETTLES = 600
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of one source and status since the log begins; seconds are of those not cached."""
+    """Calls of one source and status since the database began; seconds are of those not cached."""
 
     source: str
     status: str
@@ -142,9 +142,13 @@ def _calls(connection: Connection) -> list[Calls]:
     found = run(
         connection,
         sql.SQL(
-            "select source, status, count(*), sum(requests), count(*) filter (where cached), "
-            "sum(rows), coalesce(sum(latency_ms) filter (where not cached), 0) / 1000.0 "
-            "from stocks.fetch_log group by source, status order by source, status"
+            "select source, status, sum(calls), sum(requests), sum(cached), sum(rows), "
+            "sum(seconds) from (select source, status, count(*) as calls, "
+            "sum(requests) as requests, count(*) filter (where cached) as cached, "
+            "sum(rows) as rows, coalesce(sum(latency_ms) filter (where not cached), 0) / 1000.0 "
+            "as seconds from stocks.fetch_log group by source, status "
+            "union all select source, status, calls, requests, cached, rows, seconds "
+            "from stocks.pruned_calls) c group by source, status order by source, status"
         ),
     ).fetchall()
     return [

@@ -47,8 +47,8 @@ LOCK_WAIT = "15s"
 _CHUNK = 1 << 16
 _EXCHANGE_SECONDS = 30.0
 _HOUSEKEEPING = {
-    "alembic_version", "fetch_log", "quota_calls", "source_entitlements", "source_health",
-    "source_quota", "source_unknown",
+    "alembic_version", "fetch_log", "pruned_calls", "quota_calls", "source_entitlements",
+    "source_health", "source_quota", "source_unknown",
 }  # fmt: skip
 """Tables whose rows are nothing a user would miss."""
 

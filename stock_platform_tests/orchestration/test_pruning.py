@@ -183,16 +183,21 @@ def repository() -> Any:
 
 
 def test_the_job_prunes(kept: dg.DagsterInstance, environment: pytest.MonkeyPatch) -> None:
-    """The job of the schedule runs, and keeps to the setting."""
+    """The job of the schedule runs, and keeps to the settings: either of them is reason enough."""
     defs = build_definitions()
     result = defs.resolve_job_def("prune_events").execute_in_process(instance=kept)
     assert result.success
+    told = {e.step_key for e in result.all_events if e.is_successful_output}
+    assert told == {"prune_old_events", "prune_old_quotes"}
     schedule = defs.resolve_schedule_def("prune_events_nightly")
     with dg.build_schedule_context(
         instance=kept, scheduled_execution_time=datetime(2024, 1, 2, 3, 40, tzinfo=UTC)
     ) as context:
         assert schedule.evaluate_tick(context).run_requests
         environment.setenv("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS", "0")
+        quotes = build_definitions().resolve_schedule_def("prune_events_nightly")
+        assert quotes.evaluate_tick(context).run_requests
+        environment.setenv("STOCK_PLATFORM_LIVE_RETENTION_DAYS", "0")
         never = build_definitions().resolve_schedule_def("prune_events_nightly")
         assert not never.evaluate_tick(context).run_requests
     environment.setenv("STOCK_PLATFORM_DAGSTER_RETENTION_DAYS", "3")
