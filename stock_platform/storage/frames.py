@@ -180,7 +180,7 @@ def _stamp_literal(frame: pl.DataFrame, name: str) -> pl.Series:
     """Stamps as text. Each that there is becomes text once: that is what takes the time of CSV."""
     given = frame[name]
     unique = given.unique()
-    texts = unique.dt.strftime("%Y-%m-%d %H:%M:%S%.6f+00")
+    texts = unique.dt.strftime("%Y-%m-%d %H:%M:%S%.f+00")
     return given.replace_strict(unique, texts, return_dtype=pl.String()).alias(name)
 
 
