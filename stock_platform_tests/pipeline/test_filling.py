@@ -12,6 +12,7 @@ import pytest
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.cells import CellGrid
+from stock_platform.pipeline.explaining import explain
 from stock_platform.pipeline.filling import fill_gaps
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.pipeline.scoring import score
@@ -81,6 +82,8 @@ def test_gaps_are_filled_or_say_why_they_stay(platform: Platform) -> None:
     assert (gap["first_session"], gap["sources"]) == (HALT, ["first", "second"])
     row = quality.scores(platform.db, "ticker", asset_ids=[asset]).row(0, named=True)
     assert row["completeness"] == 100
+    story = " ".join(explain(platform, "AAA", HALT)["story"])
+    assert "first and second say that there is no bar of that day: a halt" in story
     before = asked(platform, "first"), asked(platform, "second")
     assert fill_gaps(platform).planned == 0  # nothing is asked twice
     assert (asked(platform, "first"), asked(platform, "second")) == before
