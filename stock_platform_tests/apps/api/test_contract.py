@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -19,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
+from stock_platform.storage import tokens
 from stock_platform.storage.connection import Database
 from stock_platform.storage.digest import whole_digests
 from stock_platform_tests.apps.api.conftest import Made, here, token
@@ -78,23 +82,29 @@ def test_no_5xx_and_no_undocumented_answer(app: Made, filled: Database, rights: 
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_sql_in_any_parameter_stays_text(app: Made, filled: Database, text: str) -> None:
-    """Every parameter of every reading route, and every field of an order, takes it as text."""
+    """Every parameter of every route, in query, path and headers, and every field of an order.
+
+    As one who may do anything, so that no right stops it on the way; nothing sleeps, fails,
+    changes, or is told that was not asked for.
+    """
     made = app()
+    head = token(filled, "admin")
+    secret = tokens.tokens(filled)[0].digest.hex()
     with filled.connect() as connection:
         before = whole_digests(connection)
-    with here(made) as client:
+    asked = 0
+    with here(made, **head) as client:
         for path, operations in made.openapi()["paths"].items():
-            for parameter in operations.get("get", {}).get("parameters", []):
-                if parameter["in"] == "cookie":
-                    continue
-                params = {parameter["name"]: text} if parameter["in"] == "query" else {}
-                where = path.replace("{ticker}", "AAPL")
-                if parameter["in"] == "path":
-                    from urllib.parse import quote
-
-                    where = path.replace(f"{{{parameter['name']}}}", quote(text, safe=""))
-                answer = client.get(where, params=params)
-                assert answer.status_code < 500, (path, parameter["name"], answer.text)
+            for method, operation in operations.items():
+                for parameter in operation.get("parameters", []):
+                    where, query, headers = _with(path, parameter, text)
+                    began = time.monotonic()
+                    answer = client.request(method, where, params=query, headers=headers)
+                    asked += 1
+                    assert answer.status_code < 500, (path, parameter["name"], answer.text)
+                    assert secret not in answer.text
+                    assert time.monotonic() - began < 25, "pg_sleep was run"
+        assert asked >= 35
         order = {"ticker": "AAPL", "side": "buy", "quantity": "1", "price": "1"}
         for field in ("ticker", "side", "quantity", "price", "executed_at", "currency", "fee"):
             sent = {"transactions": [order | {field: text}]}
@@ -107,6 +117,23 @@ def test_sql_in_any_parameter_stays_text(app: Made, filled: Database, text: str)
         )
     with filled.connect() as connection:
         assert whole_digests(connection) == before
+
+
+def _with(
+    path: str, parameter: dict[str, Any], text: str
+) -> tuple[str, dict[str, str], dict[str, str]]:
+    """The address, query and headers of a question with ``text`` in this parameter."""
+    name, usual = parameter["name"], {"ticker": "AAPL", "source": "yahoo", "date": "2023-03-01"}
+    if parameter["in"] == "path":
+        path = path.replace(f"{{{name}}}", quote(text, safe=""))
+    for other, value in usual.items():
+        path = path.replace(f"{{{other}}}", value)
+    plain = text.encode("ascii", "ignore").decode().replace("\0", "")  # what a header can hold
+    return (
+        re.sub(r"{.*?}", "1", path) if parameter["in"] != "path" else path,
+        {name: text} if parameter["in"] == "query" else {},
+        {name: plain} if parameter["in"] == "header" else {},
+    )
 
 
 @settings(
