@@ -48,6 +48,8 @@ OPEN = (GapState.MISSING, GapState.FAILED, GapState.NO_DATA, GapState.UNJUDGED)
 
 CODES = {state: code for code, state in enumerate(GapState, start=1)}
 
+_CELLS_AT_ONCE = 1_000_000
+
 GAPS: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
     "first_session": pl.Date(),
@@ -101,6 +103,17 @@ def gap_codes(
 
 def runs(grid: CellGrid, codes: npt.NDArray[np.uint8]) -> pl.DataFrame:
     """GAPS: sessions of one asset and state without another session of its between them."""
+    step = max(1, _CELLS_AT_ONCE // max(1, len(grid.sessions)))
+    found = [pl.DataFrame(schema=GAPS)]
+    some = np.flatnonzero(codes.any(axis=1))
+    for start in range(0, len(some), step):
+        rows = some[start : start + step]
+        part = CellGrid(grid.assets[rows], grid.sessions, grid.mask[rows], grid.interval)
+        found.append(_runs(part, codes[rows]))
+    return pl.concat(found)
+
+
+def _runs(grid: CellGrid, codes: npt.NDArray[np.uint8]) -> pl.DataFrame:
     rows, columns = np.nonzero(grid.mask)
     frame = pl.DataFrame(
         {

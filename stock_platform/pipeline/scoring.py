@@ -125,9 +125,9 @@ def _scope(
     board: Board, masks: Masks, scope: str, inside: npt.NDArray[np.bool_]
 ) -> list[pl.DataFrame]:
     """The scope as a whole, its days, and its partitions."""
-    own = {name: mask[inside] for name, mask in masks.items()}
-    recent = {name: mask[inside] for name, mask in _recent(board, masks).items()}
-    newest = _newest(board.grid, _any(masks["priced"][inside]))
+    own = dict(masks) if inside.all() else {name: mask[inside] for name, mask in masks.items()}
+    recent = _recent(board, own)
+    newest = _newest(board.grid, _any(own["priced"]))
     whole = {name: np.array([mask.sum()]) for name, mask in recent.items()}
     dates, starts = board.date_starts
     by_day = {
