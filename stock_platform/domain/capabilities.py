@@ -138,11 +138,14 @@ class LiveQuotes:
         asset_classes: of what it tells the price now.
         at_once: symbols that one call can name.
         abroad: whether listings outside the United States are among them.
+        one_venue: whether trades of a single exchange are all it sees: its last one may be older
+            than the market's, and the session's range and volume are a part.
     """
 
     asset_classes: tuple[AssetClass, ...]
     at_once: int = 1
     abroad: bool = False
+    one_venue: bool = False
 
 
 @dataclass(frozen=True)

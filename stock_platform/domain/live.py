@@ -19,7 +19,7 @@ import polars as pl
 
 from stock_platform.domain.bars import UTC_STAMP
 from stock_platform.domain.calendar import get_calendar
-from stock_platform.domain.capabilities import Capabilities, Limit, QuotaState
+from stock_platform.domain.capabilities import Capabilities, Limit, LiveQuotes, QuotaState
 from stock_platform.domain.symbols import AssetClass
 
 # Who is watched: ``every`` is the minutes of a slot (0: never), ``asked_at`` the last time.
@@ -130,8 +130,8 @@ def route(
 ) -> list[QuoteCall]:
     """The calls that ask for assets, each of the best source that can tell.
 
-    Those that name many symbols a call come first, then by preference; an asset beyond what
-    is left of a source goes to the next one.
+    Those that name many symbols a call come first, among them those that see all venues, then by
+    preference; an asset beyond what is left of a source goes to the next one.
 
     Args:
         wanted: asset_id, ticker, asset_class, calendar.
@@ -142,10 +142,7 @@ def route(
     room = dict(left)
     calls = []
     remaining = list(wanted.select("asset_id", "ticker", "asset_class", "calendar").iter_rows())
-    for source in sorted(
-        (s for s in sources if s.live is not None),
-        key=lambda s: (-(s.live.at_once if s.live else 0), s.preference, s.source),
-    ):
+    for source in sorted((s for s in sources if s.live is not None), key=_order):
         mine = [
             row
             for row in remaining
@@ -163,6 +160,11 @@ def route(
             taken = {r[0] for r in part}
             remaining = [row for row in remaining if row[0] not in taken]
     return calls
+
+
+def _order(source: Capabilities) -> tuple[bool, bool, int, int, str]:
+    live = source.live or LiveQuotes(())
+    return live.at_once == 1, live.one_venue, -live.at_once, source.preference, source.source
 
 
 def serves(source: Capabilities, row: tuple[int, str, str, str]) -> bool:

@@ -248,7 +248,12 @@ def test_quotes_leave_quota_for_histories(
 
 
 def source(name: str, at_once: int = 1, preference: int = 50, **more: object) -> Capabilities:
-    live = LiveQuotes((AssetClass.STOCK,), at_once=at_once, abroad=bool(more.get("abroad")))
+    live = LiveQuotes(
+        (AssetClass.STOCK,),
+        at_once=at_once,
+        abroad=bool(more.get("abroad")),
+        one_venue=bool(more.get("one_venue")),
+    )
     return Capabilities(name, preference=preference, live=live)
 
 
@@ -263,6 +268,15 @@ def test_many_symbols_at_a_call_before_one() -> None:
     assert [(c.source, c.asset_ids) for c in calls] == [
         ("many", (0, 1, 2)), ("many", (3, 4, 5)), ("one", (6,)), ("last", (7,)),
     ]  # fmt: skip
+
+
+def test_all_venues_before_one() -> None:
+    """A source that sees one exchange alone is asked after those that see all, however many a call;
+    yet before those that are asked one by one."""
+    part, whole, single = source("part", 9, 10, one_venue=True), source("whole", 2), source("one")
+    left = {"part": 5, "whole": 1, "one": 9}
+    calls = route(wanted(*["XNYS"] * 4), [single, part, whole], left)
+    assert [(c.source, c.asset_ids) for c in calls] == [("whole", (0, 1)), ("part", (2, 3))]
 
 
 def test_listings_abroad_go_to_those_who_have_them() -> None:

@@ -248,6 +248,28 @@ def test_a_quote_is_of_the_present(sandbox: SandboxServer) -> None:
         adapter(sandbox, now).ask(Question(Feed.QUOTE, "QQQZZ"))
 
 
+def test_many_quotes_are_one_call(sandbox: SandboxServer) -> None:
+    """The same as one by one; unknown symbols are absent, and what is none refuses the call."""
+    now = datetime(2018, 3, 2, 17, tzinfo=UTC)
+    sandbox.market.time.freeze(now)
+    source, symbols = adapter(sandbox, now), tuple(dict.fromkeys(living(sandbox, 30)))[:20]
+    facts = source.ask(Question(Feed.QUOTE, symbols=(*symbols, "QQQZZ")))
+    assert facts.requests == 1
+    told = get(sandbox, "/v2/stocks/snapshots", symbols=",".join(symbols))
+    silent = {symbol for symbol, snapshot in told.items() if snapshot is None}
+    assert set(facts.frame["symbol"]) == set(symbols) - silent
+    assert len(silent) < 3
+    for symbol in facts.frame["symbol"][:3]:
+        alone = source.ask(Question(Feed.QUOTE, symbol)).frame
+        assert facts.frame.filter(pl.col("symbol") == symbol).equals(alone)
+    told = get(sandbox, "/v2/stocks/snapshots", symbols="AAPL,QQQZZ")  # one is unknown
+    assert list(told) == ["AAPL"]
+    assert list(told["AAPL"]) == ["latestTrade", "minuteBar", "dailyBar", "prevDailyBar"]
+    for query, words in (("AAPL,B@D", "invalid symbol: B@D"), ("", "symbols is required")):
+        assert words in get(sandbox, "/v2/stocks/snapshots", 400, symbols=query)["message"]
+    assert get(sandbox, "/v2/stocks/snapshots", 403, symbols="AAPL", feed="sip")
+
+
 @pytest.mark.parametrize("kind", ["http_429", "http_500", "http_503", "disconnect", "error_200"])
 def test_faults_that_pass(sandbox: SandboxServer, kind: str) -> None:
     """A fault that befalls one call costs a try, not the answer."""

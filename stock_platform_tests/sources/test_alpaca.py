@@ -356,10 +356,68 @@ def test_a_quote_is_the_last_trade_and_the_day() -> None:
 
 
 def test_a_quote_before_the_first_trade_of_the_day() -> None:
-    """What is missing is null; the form of many symbols is read too."""
+    """What is missing is null."""
     bare = {"latestTrade": SNAPSHOT["latestTrade"], "dailyBar": None, "prevDailyBar": None}
-    row = quote(as_json({"AAPL": bare})).frame.row(0, named=True)
+    row = quote(as_json(bare)).frame.row(0, named=True)
     assert (row["price"], row["open"], row["previous_close"]) == (125.91, None, None)
+
+
+def quotes(*answers: httpx.Response, symbols: tuple[str, ...]) -> tuple[Facts, Vendor]:
+    vendor = Vendor(list(answers))
+    return source_of("alpaca", vendor).ask(Question(Feed.QUOTE, symbols=symbols)), vendor
+
+
+def test_many_quotes_are_one_call() -> None:
+    """By ticker, spelled as there, canonical here; null, without a trade, or abroad: left out."""
+    snapshot = {name: part for name, part in SNAPSHOT.items() if name != "symbol"}
+    told = {
+        "AAPL": snapshot, "CELG.RT": snapshot, "KUBTY": None,
+        "MSFT": {**snapshot, "latestTrade": None},
+        "IBM": {**snapshot, "latestTrade": {"t": "soon", "p": 1}},
+    }  # fmt: skip
+    asked = ("AAPL", "CELG.R", "VOD.L", "KUBTY", "MSFT", "IBM", "GONE")
+    facts, vendor = quotes(as_json(told), symbols=asked)
+    [request] = vendor.asked
+    assert request.url.path == "/v2/stocks/snapshots"
+    assert dict(request.url.params) == {
+        "symbols": "AAPL,CELG.RT,KUBTY,MSFT,IBM,GONE", "feed": "iex"
+    }  # fmt: skip
+    assert facts.frame["symbol"].to_list() == ["AAPL", "CELG.R"]
+    assert facts.frame["price"].to_list() == [125.91] * 2
+    assert facts.rejected["symbol"].to_list() == ["IBM"]
+    assert facts.requests == 1
+
+
+def test_a_ticker_that_is_refused_does_not_cost_the_others_their_quotes() -> None:
+    """They are asked for again without it, three times at the most."""
+    bad = as_json({"message": "invalid symbol: CELG.RT"}, 400)
+    facts, vendor = quotes(bad, as_json({"AAPL": SNAPSHOT}), symbols=("CELG.R", "AAPL"))
+    assert [r.url.params["symbols"] for r in vendor.asked] == ["CELG.RT,AAPL", "AAPL"]
+    assert (facts.frame["symbol"].to_list(), facts.requests) == (["AAPL"], 2)
+    refusals = [as_json({"message": f"invalid symbol: {s}"}, 400) for s in ("A", "B", "C", "D")]
+    with pytest.raises(NoData, match="invalid symbol: C") as caught:
+        quotes(*refusals, symbols=("A", "B", "C", "D", "E"))
+    assert caught.value.requests == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "symbols", "kind", "said"),
+    [
+        (as_json({}), ("AAPL", "IBM"), NoData, "no quote of AAPL, IBM"),
+        (as_json({}), ("VOD.L", "^GSPC"), NoData, "US listings only"),
+        (as_json({}), ("A",) * 101, InputError, "name 1 to 100"),
+        (as_json({"MSFT": SNAPSHOT}), ("AAPL", "IBM"), Malformed, "was given MSFT"),
+        (as_json({"AAPL": [1]}), ("AAPL", "IBM"), Malformed, "snapshot is list"),
+        (as_json({"message": "forbidden."}, 403), ("AAPL", "IBM"), NotEntitled, "forbidden"),
+        (as_json({"message": "invalid symbol: X"}, 400), ("AAPL", "IBM"), NoData, "symbol: X"),
+    ],
+)
+def test_many_quotes_that_are_none(
+    answer: httpx.Response, symbols: tuple[str, ...], kind: type[Exception], said: str
+) -> None:
+    """Each the right error."""
+    with pytest.raises(kind, match=said):
+        quotes(answer, symbols=symbols)
 
 
 @pytest.mark.parametrize(

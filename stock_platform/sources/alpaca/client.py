@@ -1,7 +1,7 @@
 """Asking Alpaca for bars and snapshots.
 
 Belongs here: addresses, parameters, paging, spelling of tickers. Does not: reading answers
-(parse.py), limits and depths (config.py). Both keys travel in headers.
+(parse.py, quotes.py), limits and depths (config.py). Both keys travel in headers.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from stock_platform.sources.alpaca.config import (
     CAPABILITIES,
     DELAY,
     KEYS_AT,
+    MOST_SYMBOLS,
     NAME,
     SECRET_VARIABLE,
 )
@@ -38,8 +39,8 @@ from stock_platform.sources.alpaca.parse import (
     Page,
     TooRecent,
     parse_bars,
-    parse_snapshot,
 )
+from stock_platform.sources.alpaca.quotes import parse_snapshot, parse_snapshots
 from stock_platform.sources.base import Answer, Facts, Question
 from stock_platform.sources.http import Call
 from stock_platform.sources.payload import closing, trading_hours
@@ -55,6 +56,9 @@ TIMEFRAME = {
 }
 SHARES = (AssetClass.STOCK, AssetClass.ETF, AssetClass.FUND)
 MOST_PAGES = 500
+MOST_REFUSED = 3
+"""Requests for several quotes that end with a ticker refused, until the call is given up."""
+
 ABROAD = "Alpaca has US listings only"
 
 SETTLES_WITHIN = timedelta(hours=4)
@@ -83,15 +87,17 @@ class AlpacaSource(VendorSource):
             return call.stamp(answer) if call.http_status is not None else answer
 
     def ask(self, question: Question) -> Facts:
-        """The latest trade of one symbol, from IEX (the free plan's only live feed).
+        """The latest trade of a symbol, or of several, from IEX (the free plan's only live feed).
 
         QUOTES: open, high, low and volume are of IEX's part of the session.
 
         Raises:
-            InputError: another feed, or no symbol. SourceError: see Source.ask.
+            InputError: another feed, none or too many symbols. SourceError: see Source.ask.
         """
         if question.feed is not Feed.QUOTE:
             return super().ask(question)
+        if question.symbols:
+            return self._several(question.symbols)
         if question.symbol is None:
             raise InputError("symbol", None, "name one: a quote is of one symbol")
         symbol = parse_symbol(question.symbol)
@@ -107,6 +113,31 @@ class AlpacaSource(VendorSource):
                 ),
             )
             return call.stamp(Facts(Feed.QUOTE, frame))
+
+    def _several(self, symbols: tuple[str, ...]) -> Facts:
+        """``GET /v2/stocks/snapshots``; a ticker that it refuses is left out, the rest asked again.
+
+        Raises:
+            InputError: too many symbols. NoData: a quote of none. SourceError: see Source.ask.
+        """
+        if len(symbols) > MOST_SYMBOLS:
+            raise InputError("symbols", len(symbols), f"name 1 to {MOST_SYMBOLS}")
+        spelled = ((_spelling(s), s.ticker) for s in map(parse_symbol, symbols))
+        asked = {spelling: ticker for spelling, ticker in spelled if spelling is not None}
+        with self.http.call() as call:
+            while asked:
+                try:
+                    frame, rejected = call.get(
+                        "/v2/stocks/snapshots",
+                        {"symbols": ",".join(asked), "feed": "iex"},
+                        read=lambda r: parse_snapshots(r.status, r.body, asked=asked),
+                    )
+                except UnknownSymbol as error:
+                    if asked.pop(error.symbol, None) is None or call.requests >= MOST_REFUSED:
+                        raise NoData(NAME, error.detail) from None
+                else:
+                    return call.stamp(Facts(Feed.QUOTE, frame, rejected))
+            raise NoData(NAME, f"no quote of {', '.join(symbols)[:80]}: {ABROAD}")
 
     def _bars(self, call: Call, tile: Tile, asked: dict[str, str], until: datetime) -> Answer:
         """The answer for what is over by ``until``."""

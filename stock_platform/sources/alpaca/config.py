@@ -2,11 +2,11 @@
 
 Belongs here: capabilities. Does not: how it is asked (client.py) or read (parse.py).
 
-https://docs.alpaca.markets/reference/stockbars and
-https://docs.alpaca.markets/reference/stocksnapshotsingle. The free ("Basic") plan: 200 calls
-a minute; bars of the consolidated tape (``feed=sip``) since January 2016, once they are 15
-minutes old; the present from IEX alone. Two keys make an account: the key's id and its
-secret.
+https://docs.alpaca.markets/reference/stockbars,
+https://docs.alpaca.markets/reference/stocksnapshots and .../stocksnapshotsingle. The free
+("Basic") plan: 200 calls a minute; bars of the consolidated tape (``feed=sip``) since January
+2016, once they are 15 minutes old; the present from IEX alone. Two keys make an account: the
+key's id and its secret.
 
 Prices in US dollars, asked with ``adjustment=raw``: as traded. Stamps are RFC 3339 in UTC at
 a bar's start; a day's is New York's midnight. Minutes run from 4:00 to 20:00 in New York, and
@@ -68,5 +68,5 @@ CAPABILITIES = Capabilities(
     needs_key=KEY_VARIABLE,
     also_needs=(SECRET_VARIABLE,),
     feeds=(Feed.QUOTE,),
-    live=LiveQuotes((AssetClass.STOCK, AssetClass.ETF)),
+    live=LiveQuotes((AssetClass.STOCK, AssetClass.ETF), at_once=MOST_SYMBOLS, one_venue=True),
 )

@@ -1,6 +1,7 @@
-"""Reading Alpaca's answers: bytes to bars or a quote, or an error.
+"""Reading Alpaca's answers: bytes to bars, or an error.
 
-Belongs here: ``bars`` and ``snapshot``. Does not: asking (client.py). Pure.
+Belongs here: ``bars``, and what all answers share. Does not: quotes (quotes.py), asking
+(client.py). Pure.
 
 ``bars`` is an object of arrays by ticker (an array, and ``symbol`` beside it, where a single
 ticker was asked for by its own address). Fields of a bar: ``t`` its start, ``o h l c`` US
@@ -31,7 +32,6 @@ from stock_platform.domain.errors import (
     UnknownSymbol,
 )
 from stock_platform.sources.alpaca.config import DELAY, NAME
-from stock_platform.sources.base import QUOTES
 from stock_platform.sources.payload import (
     as_list,
     as_mapping,
@@ -93,13 +93,13 @@ def parse_bars(
         UnknownSymbol: ``symbol`` is the ticker that the vendor names. TooRecent, NotEntitled,
             RateLimited, Unavailable, Malformed.
     """
-    document = _document(status, body)
+    document = document_of(status, body)
     if "bars" not in document:
         raise Malformed(NAME, "no bars in the answer")
     given = _by_ticker(document)
     strangers = sorted(set(given) - set(asked))
     if strangers and len(strangers) == len(given):
-        raise Malformed(NAME, f"asked for {_names(asked)}, was given {_names(strangers)}")
+        raise Malformed(NAME, f"asked for {some_of(asked)}, was given {some_of(strangers)}")
     rows: list[Row] = []
     rejected: list[Row] = []
     unfinished: set[date] = set()
@@ -120,43 +120,6 @@ def parse_bars(
     )
 
 
-def parse_snapshot(status: int, body: bytes, *, ticker: str, symbol: str) -> pl.DataFrame:
-    """QUOTES of one ticker's latest trade, its day so far, and the close before.
-
-    Raises:
-        UnknownSymbol. NoData: known, but without a trade. NotEntitled, RateLimited,
-            Unavailable, Malformed.
-    """
-    document = _document(status, body)
-    whole = document.get(ticker, document)  # /v2/stocks/snapshots has them by ticker
-    snapshot = as_mapping(NAME, whole, "the snapshot")
-    given = snapshot.get("symbol", ticker)
-    if given != ticker:
-        raise Malformed(NAME, f"asked for {ticker}, was given {given}")
-    if "latestTrade" not in snapshot:
-        raise Malformed(NAME, "no latestTrade in the snapshot")
-    trade, day, before = (
-        as_mapping(NAME, snapshot.get(name) or {}, name)
-        for name in ("latestTrade", "dailyBar", "prevDailyBar")
-    )
-    if not trade:
-        raise NoData(NAME, f"{symbol}: no trade yet")
-    try:
-        row = {
-            "symbol": symbol,
-            "ts": _stamp(trade.get("t")),
-            "price": number(trade.get("p")),
-            **{name: number(day.get(FIELDS[name])) for name in ("open", "high", "low", "volume")},
-            "previous_close": number(before.get("c")),
-            "currency": "USD",
-        }
-    except ValueError as error:
-        raise Malformed(NAME, f"{symbol}: the snapshot cannot be read: {error}") from None
-    if row["price"] is None:
-        raise Malformed(NAME, f"{symbol}: the latest trade has no price")
-    return pl.DataFrame([row], schema=QUOTES, orient="row")
-
-
 def _bars(
     entries: list[object],
     symbol: str,
@@ -171,7 +134,7 @@ def _bars(
     for found in entries:
         entry = as_mapping(NAME, found, "a bar")
         try:
-            at = _stamp(entry.get("t"))
+            at = stamp_of(entry.get("t"))
         except ValueError as error:
             rejected.append(rejected_row(entry, f"t: {error}", symbol=symbol))
             continue
@@ -206,7 +169,7 @@ def _over(at: datetime, session: date, interval: Interval, until: datetime) -> b
     return closing(session, US_MARKET) <= until
 
 
-def _stamp(value: object) -> datetime:
+def stamp_of(value: object) -> datetime:
     """The instant of an RFC 3339 text; nanoseconds are cut. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a stamp")  # noqa: TRY004 - bad data, not a bug
@@ -248,13 +211,14 @@ def _frame(rows: list[Row]) -> pl.DataFrame:
     return conform(frame, PARSED_BARS).sort("symbol", "ts")
 
 
-def _names(tickers: Mapping[str, object] | list[str]) -> str:
+def some_of(tickers: Mapping[str, object] | list[str]) -> str:
+    """``AAPL, MSFT, NVDA and 7 more``."""
     names = list(tickers)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _document(status: int, body: bytes) -> Mapping[str, object]:
-    """The answer's object, once it is known not to be an error."""
+def document_of(status: int, body: bytes) -> Mapping[str, object]:
+    """The answer's object, once it is known not to be an error. Raises SourceError."""
     if status in (401, 403) and not body.lstrip().startswith(b"{"):
         raise NotEntitled(NAME, f"HTTP {status}: {excerpt(body)}")
     document = as_mapping(NAME, read_json(NAME, body), "the answer")

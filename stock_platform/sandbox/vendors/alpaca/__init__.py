@@ -66,5 +66,6 @@ class Alpaca(Vendor):
 _ENDPOINTS = (
     endpoint("bars", "/v2/stocks/bars", bars.several, slow_first=True),
     endpoint("bars_of_one", "/v2/stocks/{symbol}/bars", bars.single),
+    endpoint("snapshots", "/v2/stocks/snapshots", bars.snapshots),
     endpoint("snapshot", "/v2/stocks/{symbol}/snapshot", bars.snapshot),
 )

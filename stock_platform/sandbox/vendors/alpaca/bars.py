@@ -1,4 +1,4 @@
-"""Alpaca's bars of several symbols or of one, with pages, and the snapshot of one.
+"""Alpaca's bars of several symbols or of one, with pages, and snapshots.
 
 Belongs here: parameters, pages, what the free plan may see. Does not: keys and limits.
 
@@ -84,24 +84,51 @@ def single(call: Call) -> Answer:
 def snapshot(call: Call) -> Answer:
     """``/v2/stocks/{symbol}/snapshot``: the last minute, the last day, and the day before."""
     symbol = call.path["symbol"]
-    if not _SYMBOL.fullmatch(symbol):
-        return error(400, f"invalid symbol: {symbol}")
+    refused = _refused(call, [symbol])
+    if refused is not None:
+        return refused
+    found = _snapshot(call, symbol)
+    if found is None:
+        return error(404, f"no snapshot found for {symbol}")
+    return Answer(dump({"symbol": symbol, **found}))
+
+
+def snapshots(call: Call) -> Answer:
+    """``/v2/stocks/snapshots``: by symbol; null for one that has not traded, nothing if unknown."""
+    given = [name for name in call.query.get("symbols", "").split(",") if name]
+    refused = error(400, "symbols is required") if not given else _refused(call, given)
+    if refused is not None:
+        return refused
+    last = call.market.time.opened(call.now) - 1
+    known = [s for s in sorted(set(given)) if call.market.carrying(s, last, "canonical")]
+    return Answer(dump({s: _snapshot(call, s) for s in known}), cells=len(known))
+
+
+def _refused(call: Call, symbols: list[str]) -> Answer | None:
+    """What is no symbol, or not of the free plan."""
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            return error(400, f"invalid symbol: {symbol}")
     if call.query.get("feed", "iex") == "sip":
         return error(403, RECENT)
+    return None
+
+
+def _snapshot(call: Call, symbol: str) -> dict[str, Any] | None:
+    """The last trade, minute and day, and the day before; None where there are none."""
     market, now = call.market, call.now.timestamp()
     last = market.time.opened(call.now) - 1
     asset = market.carrying(symbol, last, "canonical")
     if asset is None:
-        return error(404, f"no snapshot found for {symbol}")
+        return None
     traded = market.history(asset).traded(max(last - 30, 0), last + 1).tolist()
     days = [_day(call, asset, session) for session in traded[-2:]]
     tick = minutes(market, asset, traded[-1]).before(now) if traded else empty()
     if len(days) < 2 or not len(tick.stamps):
-        return error(404, f"no snapshot found for {symbol}")
+        return None
     at = min(int(tick.stamps[-1]) + 59, int(now))
     minute = next(_rows(tick))
-    body = {
-        "symbol": symbol,
+    return {
         "latestTrade": {
             "t": f"{_text(at)[:-1]}.123456789Z", "x": "V", "p": float(tick.prices[3, -1]),
             "s": 100, "c": ["@"], "i": 1, "z": "C",
@@ -110,7 +137,6 @@ def snapshot(call: Call) -> Answer:
         "dailyBar": next(_rows(days[1])),
         "prevDailyBar": next(_rows(days[0])),
     }  # fmt: skip
-    return Answer(dump(body))
 
 
 def _read(call: Call, symbols: list[str]) -> _Asked | Answer:
