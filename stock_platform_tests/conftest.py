@@ -118,6 +118,12 @@ def database_url(server_url: str, _template: str) -> Iterator[str]:
     yield from _fresh(server_url, _template)
 
 
+@pytest.fixture(scope="module")
+def module_database_url(server_url: str, _template: str) -> Iterator[str]:
+    """As ``database_url``, for all tests of a module: they leave it as they like it."""
+    yield from _fresh(server_url, _template)
+
+
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
     """The URL of a fresh database without any schema of ours; dropped after the test."""

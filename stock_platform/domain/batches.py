@@ -39,6 +39,9 @@ ANSWERED: dict[str, pl.DataType] = {
     "fetched_at": UTC_STAMP,
 }
 
+# A block of days of an asset, by its number (domain/validation/findings.py).
+BLOCK: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "block": pl.Int32()}
+
 
 @dataclass(frozen=True)
 class CallRecord:
@@ -83,6 +86,21 @@ class FetchBatch:
 
 
 @dataclass(frozen=True)
+class News:
+    """What later verdicts need to know of some verdicts.
+
+    Attributes:
+        actions: ids of splits and dividends that came later, and were judged with now.
+        looked_at: BLOCK; blocks of days that were looked at for open levels.
+        open: BLOCK; those where a level is left open (validation/context.py).
+    """
+
+    actions: tuple[int, ...] = ()
+    looked_at: pl.DataFrame = field(default_factory=lambda: empty(BLOCK))
+    open: pl.DataFrame = field(default_factory=lambda: empty(BLOCK))
+
+
+@dataclass(frozen=True)
 class ValidatedBatch:
     """The outcome of validating some cells, committed together.
 
@@ -93,6 +111,7 @@ class ValidatedBatch:
             is no longer in these frames is removed.
         at: when, by the market's clock: from then on it is known; None: now.
         void: people's decisions that no longer hold: their raw quote has changed.
+        news: what later verdicts need to know of these.
     """
 
     grid: CellGrid
@@ -100,6 +119,7 @@ class ValidatedBatch:
     quarantined: pl.DataFrame
     at: datetime | None = None
     void: tuple[int, ...] = ()
+    news: News = field(default_factory=News)
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ from stock_platform.domain.validation.choosing import as_traded
 from stock_platform.domain.validation.decisions import DECISIONS, standing
 from stock_platform.domain.validation.verdicts import rule_verdicts
 from stock_platform.pipeline.narrating import chosen_because, story
+from stock_platform.pipeline.rejudging import EVER
 from stock_platform.pipeline.validating import (
     neighbours,
     session_table,
     tells_its_splits,
     with_local_dates,
 )
-from stock_platform.storage import actions, assets, decisions, ledger, readers
+from stock_platform.storage import actions, assets, decisions, ledger, readers, rejudging
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -112,6 +113,11 @@ def _preference(platform: Platform) -> list[str]:
     return [c.source for c in known]
 
 
+def _span(raw: pl.DataFrame) -> CellGrid:
+    ends = raw.select(pl.col("session").min().alias("a"), pl.col("session").max().alias("b"))
+    return CellGrid.rectangle(raw["asset_id"].unique(), ends.row(0))
+
+
 def _quotes(
     platform: Platform,
     asset: Mapping[str, Any],
@@ -122,7 +128,9 @@ def _quotes(
     """Every source's quote of the day, with every rule's verdict on it."""
     db, ids = platform.db, [int(asset["asset_id"])]
     one = CellGrid.from_pairs([(ids[0], day)])
-    raw = readers.raw(db, CellGrid.rectangle(ids, neighbours(one)))
+    whole = not rejudging.open_levels(db, ids, one.interval).is_empty()
+    around = CellGrid.rectangle(ids, EVER if whole else neighbours(one))
+    raw = readers.raw(db, around, between=True)
     today = raw.filter(pl.col("session") == day)
     if today.is_empty():
         return []
@@ -138,11 +146,12 @@ def _quotes(
         day,
         splits=splits,
         dividends=readers.dividends(db, ids),
-        sessions=session_table(calendars, CellGrid.rectangle(ids, neighbours(one))),
+        sessions=session_table(calendars, _span(raw) if whole else around),
         classes={ids[0]: asset["asset_class"]},
         rulebook=platform.settings.rulebook,
         level=Level(platform.settings.validation_level),
         now=platform.clock.now(),
+        whole=whole,
     )
     stands = decisions.of_cells(db, one)
     decided = (

@@ -43,8 +43,9 @@ from stock_platform.domain.spare import SHARE
 from stock_platform.pipeline.answers import Moment, batch_of, failure_record, joined
 from stock_platform.pipeline.disputes import disputes
 from stock_platform.pipeline.fetching import claim_key, first_unpublished, rows_of
+from stock_platform.pipeline.rejudging import CELLS_AT_ONCE
 from stock_platform.pipeline.spare_quota import known_demand, left_over
-from stock_platform.pipeline.validating import CELLS_PER_BATCH, traded_quotes
+from stock_platform.pipeline.validating import traded_quotes
 from stock_platform.storage import price_checks, readers, writers
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class Reconciliation:
     def _look(self) -> None:
         """Who has which cell, what is disputed, and what was compared before."""
         held, disputed = [], []
-        for part in self._grid.row_chunks(CELLS_PER_BATCH):
+        for part in self._grid.row_chunks(CELLS_AT_ONCE):
             quotes = traded_quotes(self._db, part, self._platform.capabilities)
             if quotes.is_empty():
                 continue
@@ -505,7 +506,7 @@ class Reconciliation:
                 traded_quotes(self._db, part, self._platform.capabilities),
                 self._voices, self._classes, self._float32,
             )
-            for part in ours.row_chunks(CELLS_PER_BATCH)
+            for part in ours.row_chunks(CELLS_AT_ONCE)
         ]  # fmt: skip
         return pl.concat([pl.DataFrame(schema=OPINIONS), *found])
 

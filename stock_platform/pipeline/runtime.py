@@ -42,7 +42,7 @@ from stock_platform.pipeline.performance import Performance, measure
 from stock_platform.pipeline.report import ProgressCallback
 from stock_platform.pipeline.router import Router
 from stock_platform.pipeline.series import SeriesReport, refresh_series
-from stock_platform.pipeline.validating import validate_cells
+from stock_platform.pipeline.validating import rejudge_late_actions, validate_cells
 from stock_platform.settings import Settings, load_settings
 from stock_platform.sources.base import Source
 from stock_platform.sources.quota import Quota
@@ -281,6 +281,16 @@ class Platform:
             self.settings.rulebook,
         )
 
+    def validate_late_actions(self) -> Iterator[ValidatedBatch]:
+        """Prices validated before a split or dividend of theirs was known, a batch at a time."""
+        return rejudge_late_actions(
+            self.db,
+            self.clock,
+            self.capabilities,
+            Level(self.settings.validation_level),
+            self.settings.rulebook,
+        )
+
     def write_validated(self, batch: ValidatedBatch) -> WriteReport:
         """Commit a validated batch, and the weeks and months it touches, in one transaction."""
         return writers.write_validated(self.db, batch)
@@ -351,6 +361,8 @@ class Platform:
         for grid in restored_cells(self.db, report.changed, self.capabilities):
             for batch in self.validate(grid):
                 self.write_validated(batch)
+        for batch in self.validate_late_actions():
+            self.write_validated(batch)
         returns = affected_returns(report.changed)
         if returns is not None:
             self.refresh_indicators(returns)

@@ -7,12 +7,14 @@ Does not: rules (domain/validation), fetching, writing (the consumer commits eac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-import numpy as np
 import polars as pl
 
-from stock_platform.domain.bars import Basis
-from stock_platform.domain.batches import ValidatedBatch
+from stock_platform.domain.bars import Basis, Interval
+from stock_platform.domain.batches import News, ValidatedBatch
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Capabilities, Endpoint
 from stock_platform.domain.cells import CellGrid, Sessions
@@ -20,13 +22,18 @@ from stock_platform.domain.clock import Clock
 from stock_platform.domain.validation import Context, Level, Rulebook, choose
 from stock_platform.domain.validation.choosing import as_traded
 from stock_platform.domain.validation.decisions import standing
-from stock_platform.domain.validation.findings import block_days
-from stock_platform.storage import actions, decisions, price_checks, readers
+from stock_platform.pipeline.rejudging import (
+    ASSETS_AT_ONCE,
+    EVER,
+    Known,
+    around_days,
+    chunks,
+    tasks,
+)
+from stock_platform.storage import actions, decisions, price_checks, readers, rejudging
 from stock_platform.storage import assets as catalog
 from stock_platform.storage.connection import Database
 from stock_platform.storage.locks import judging
-
-CELLS_PER_BATCH = 100_000
 
 
 def validate_cells(
@@ -37,57 +44,147 @@ def validate_cells(
     level: Level,
     rulebook: Rulebook | None = None,
 ) -> Iterator[ValidatedBatch]:
-    """Judge every raw quote of ``grid``; one batch per about 100,000 cells.
+    """Judge every raw quote of ``grid``, a bounded part at a time.
 
-    From the level strict on, a verdict depends on the raw quotes of its asset in its block of
-    days and the two beside it (domain/validation/context.py), and on nothing else that is not
-    of the asset as a whole. So cells of those blocks that had a verdict before are judged
-    again with ``grid``'s: what came new may have changed it. In whatever order and chunks
-    cells are judged, once all that was fetched has been, the verdicts are the same.
+    From the level strict on, a verdict depends on the raw quotes around it (rejudging.py), and
+    cells judged before are judged again where what came new may have changed their verdicts:
+    batches hold those besides. In whatever order and parts cells are judged, once all that was
+    fetched has been, the verdicts are the same.
 
     Nobody else judges a batch's assets until the next one is asked for: write it before.
 
     Sources are preferred in the order of their capabilities' ``preference``.
     """
-    preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
-    float32 = [c.source for c in sources.values() if any(e.float32 for e in c.endpoints)]
-    tellers = sorted(c.source for c in sources.values() if any(map(tells_its_splits, c.endpoints)))
+    judge = _Judge(db, clock, sources, level, rulebook or Rulebook())
     near = Level.STRICT in level.included
-    for part in grid.row_chunks(CELLS_PER_BATCH):
+    for part in chunks(grid, near=near):
         asked = part.trimmed()
+        with judging(db, asked.assets.tolist()):
+            yield from judge.among_neighbours(asked) if near else judge.alone(asked)
+
+
+def rejudge_late_actions(
+    db: Database,
+    clock: Clock,
+    sources: Mapping[str, Capabilities],
+    level: Level,
+    rulebook: Rulebook | None = None,
+) -> Iterator[ValidatedBatch]:
+    """Judge cells again whose splits and dividends came after they had been judged.
+
+    As ``validate_cells``; below the level strict no verdict depends on them.
+    """
+    for interval in rejudging.unjudged_intervals(db):
+        waiting = rejudging.unjudged(db, interval)
+        if Level.STRICT not in level.included:
+            yield _judged_with(waiting, interval)
+            continue
+        ids = waiting["asset_id"].unique().sort().to_list()
+        for start in range(0, len(ids), ASSETS_AT_ONCE):
+            some = CellGrid.rectangle(ids[start : start + ASSETS_AT_ONCE], EVER, interval)
+            judged = readers.judged(db, some, some.sessions)
+            mine = waiting.filter(pl.col("asset_id").is_in(some.assets.tolist()))
+            yield _judged_with(mine.join(judged, on="asset_id", how="anti"), interval)
+            if judged.height:
+                cells = CellGrid.from_frame(judged, interval)
+                yield from validate_cells(db, cells, clock, sources, level, rulebook)
+
+
+def _judged_with(actions: pl.DataFrame, interval: Interval) -> ValidatedBatch:
+    """A batch of no cell that settles actions: nothing has been judged without them."""
+    news = News(tuple(actions["action_id"].to_list()))
+    none = pl.DataFrame()
+    return ValidatedBatch(CellGrid.rectangle([], [], interval), none, none, news=news)
+
+
+class _Judge:
+    """What judging a part's cells takes, read once."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        sources: Mapping[str, Capabilities],
+        level: Level,
+        rulebook: Rulebook,
+    ) -> None:
+        self.db, self.clock, self.level, self.rulebook = db, clock, level, rulebook
+        self.preference = [c.source for c in sorted(sources.values(), key=lambda c: c.preference)]
+        self.float32 = [c.source for c in sources.values() if any(e.float32 for e in c.endpoints)]
+        self.tellers = sorted(
+            c.source for c in sources.values() if any(map(tells_its_splits, c.endpoints))
+        )
+
+    def alone(self, asked: CellGrid) -> Iterator[ValidatedBatch]:
+        """Every quote by its own rules."""
         ids = asked.assets.tolist()
-        known = catalog.by_id(db, ids)
+        at = self.clock.now()
+        raw = readers.raw(self.db, asked)
+        calendars = catalog.by_id(self.db, ids).select("asset_id", "calendar")
+        splits = readers.splits(self.db, ids)
+        told = actions.told_splits(self.db, ids, self.tellers) if self.tellers else None
+        sessions = session_table(calendars, asked)
+        yield self._chosen(asked, with_local_dates(raw, calendars), at, splits, sessions, told=told)
+
+    def among_neighbours(self, asked: CellGrid) -> Iterator[ValidatedBatch]:
+        """Every quote among its neighbours, and again those that these may have changed."""
+        ids = asked.assets.tolist()
+        at = self.clock.now()
+        known = catalog.by_id(self.db, ids)
         calendars = known.select("asset_id", "calendar")
-        with judging(db, ids):
-            at = clock.now()
-            cells, around = asked, asked
-            if near:
-                cells = judged_again(asked, readers.judged(db, asked, neighbours(asked)))
-                around = CellGrid.rectangle(ids, neighbours(cells), grid.interval)
-            raw = readers.raw(db, around)
-            decided = standing(raw, decisions.of_cells(db, cells))
-            verdict = choose(
-                with_local_dates(raw, calendars),
-                splits=readers.splits(db, ids),
-                preference=preference,
-                sessions=session_table(calendars, around),
-                now=at,
-                level=level,
-                float32=float32,
-                told=actions.told_splits(db, ids, tellers) if tellers else None,
-                tellers=tellers,
-                context=Context(
-                    cells.to_frame(),
-                    readers.dividends(db, ids),
-                    dict(known.select("asset_id", "asset_class").iter_rows()),
-                    rulebook or Rulebook(),
-                )
-                if near
-                else None,
-                compared=_compared(db, around),
-                decided=decided.standing,
-            )
-            yield ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at, decided.void)
+        waiting = rejudging.unjudged(self.db, asked.interval, ids)  # before the actions are read
+        splits = readers.splits(self.db, ids)
+        told = actions.told_splits(self.db, ids, self.tellers) if self.tellers else None
+        context = Context(
+            dividends=readers.dividends(self.db, ids),
+            classes=dict(known.select("asset_id", "asset_class").iter_rows()),
+            rulebook=self.rulebook,
+        )
+
+        def traded(raw: pl.DataFrame) -> pl.DataFrame:
+            return as_traded(
+                with_local_dates(raw, calendars), splits, frozenset(self.float32), told,
+                frozenset(self.tellers),
+            )  # fmt: skip
+
+        for task in tasks(
+            self.db,
+            asked,
+            Known(
+                traded, splits, context, lambda cells: session_table(calendars, cells),
+                self.level, waiting,
+            ),
+        ):  # fmt: skip
+            batch = self._chosen(
+                task.cells, task.raw, at, splits, task.sessions, traded=task.traded,
+                context=replace(context, faults=task.faults),
+            )  # fmt: skip
+            yield replace(batch, news=task.news)
+
+    def _chosen(
+        self,
+        cells: CellGrid,
+        raw: pl.DataFrame,
+        at: datetime,
+        splits: pl.DataFrame,
+        sessions: pl.DataFrame,
+        **more: Any,
+    ) -> ValidatedBatch:
+        decided = standing(raw, decisions.of_cells(self.db, cells))
+        verdict = choose(
+            raw,
+            splits=splits,
+            preference=self.preference,
+            sessions=sessions,
+            now=at,
+            level=self.level,
+            float32=self.float32,
+            tellers=self.tellers,
+            compared=_compared(self.db, cells),
+            decided=decided.standing,
+            **more,
+        )
+        return ValidatedBatch(cells, verdict.accepted, verdict.quarantined, at, decided.void)
 
 
 def traded_quotes(
@@ -121,31 +218,7 @@ def _compared(db: Database, cells: CellGrid) -> pl.DataFrame:
 
 def neighbours(cells: CellGrid) -> Sessions:
     """Every day from the block before the first cell's to the block after the last cell's."""
-    days = block_days(str(cells.interval))
-    length = np.timedelta64(days, "D")
-    first, last = (int(d.astype(np.int64)) // days for d in (cells.sessions[0], cells.sessions[-1]))
-    start = np.datetime64(0, "D") + (first - 1) * length
-    return np.arange(start, start + (last - first + 3) * length, dtype="datetime64[D]")
-
-
-def judged_again(cells: CellGrid, judged: pl.DataFrame) -> CellGrid:
-    """``cells``, and those of ``judged`` (asset_id, session) whose verdict may hang on them."""
-    if judged.is_empty():
-        return cells
-    before = CellGrid.from_frame(judged, cells.interval)
-    both = CellGrid.union([cells, before])
-    block = both.sessions.astype(np.int64) // block_days(str(cells.interval))
-    named, column = np.unique(block, return_inverse=True)
-    touched = np.zeros((len(both.assets), len(named)), dtype=np.bool_)
-    rows, columns = np.nonzero(cells.onto(both))
-    touched[rows, column[columns]] = True
-    near = touched.copy()
-    for at, number in enumerate(named):
-        for other in (number - 1, number + 1):
-            beside = np.searchsorted(named, other)
-            if beside < len(named) and named[beside] == other:
-                near[:, at] |= touched[:, beside]
-    return both.with_mask(cells.onto(both) | (both.mask & near[:, column])).trimmed()
+    return around_days(cells, 1)
 
 
 def tells_its_splits(endpoint: Endpoint) -> bool:

@@ -21,6 +21,7 @@ from psycopg import sql
 from stock_platform.domain.bars import UTC_STAMP
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS, TOLD_SPLITS
 from stock_platform.domain.reconciling import CONFLICTS, KINDS, VALUE, Kind, reconcile
+from stock_platform.storage import rejudging
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import (
     LIST_SEPARATOR,
@@ -146,6 +147,7 @@ def settle(connection: Connection, kind: Kind, assets: list[int], at: datetime) 
         at=at,
     )
     _write_conflicts(connection, kind, assets, found.conflicts)
+    rejudging.note_actions(connection, kind, changes.days)
     return changes.days
 
 

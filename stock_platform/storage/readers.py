@@ -31,7 +31,7 @@ from stock_platform.storage.blocks import Blocks, read_blocks, stream_blocks
 from stock_platform.storage.connection import Database
 from stock_platform.storage.digest import content_hash
 from stock_platform.storage.frames import LIST_SEPARATOR, ints, one, read
-from stock_platform.storage.tables import price_table, raw_table
+from stock_platform.storage.tables import CELL, price_table, raw_table
 
 __all__ = [
     "CLOSES",
@@ -64,8 +64,6 @@ __all__ = [
 PERIOD_PRICES = _periods.PERIOD_PRICES
 
 RAW_WITH_CALL: dict[str, pl.DataType] = {**RAW_QUOTES, "fetch_id": pl.Int64()}
-
-CELL: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "session": pl.Date()}
 
 CLOSES: dict[str, pl.DataType] = {
     "asset_id": pl.Int32(),
@@ -139,8 +137,11 @@ PRICE_FLAGS: dict[str, pl.DataType] = {
 _PAD = timedelta(days=2)
 
 
-def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
-    """The raw quotes of the grid's cells, of every source: RAW_QUOTES and fetch_id."""
+def raw(db: Database, grid: CellGrid, *, between: bool = False) -> pl.DataFrame:
+    """The raw quotes of the grid's cells, of every source: RAW_QUOTES and fetch_id.
+
+    ``between``: those of all days between the grid's first and last, whatever its cells.
+    """
     grid = grid.trimmed()
     if not grid:
         return pl.DataFrame(schema=RAW_WITH_CALL)
@@ -150,7 +151,7 @@ def raw(db: Database, grid: CellGrid) -> pl.DataFrame:
             raw_table(grid.interval), RAW_WITH_CALL, grid.assets, grid.interval, first, last
         )
         frame = _with_interval(read_blocks(connection, blocks), grid.interval, RAW_WITH_CALL)
-    if grid.mask.all() and len(grid.sessions) == (last - first).days + 1:
+    if between or (grid.mask.all() and len(grid.sessions) == (last - first).days + 1):
         return frame
     return frame.join(
         grid.to_frame(), on=["asset_id", "session"], how="semi", maintain_order="left"

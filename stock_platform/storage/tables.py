@@ -9,10 +9,14 @@ columns are the same, and so is the code that writes and reads them.
 
 from __future__ import annotations
 
+import polars as pl
+
 from stock_platform.domain.bars import Interval
 
 RAW_TABLES = ("raw_quotes", "raw_intraday")
 PRICE_TABLES = ("validated_prices", "intraday_prices")
+
+CELL: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "session": pl.Date()}
 
 
 def raw_table(interval: Interval | str) -> str:

@@ -34,7 +34,15 @@ from stock_platform.domain.batches import (
     WriteReport,
 )
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage import actions, decisions, ledger, periods, quality, quarantine
+from stock_platform.storage import (
+    actions,
+    decisions,
+    ledger,
+    periods,
+    quality,
+    quarantine,
+    rejudging,
+)
 from stock_platform.storage.connection import Database
 from stock_platform.storage.following import Known, follow
 from stock_platform.storage.frames import Connection, copy_in, run
@@ -139,6 +147,9 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     """
     grid = batch.grid.trimmed()
     if not grid:
+        with db.connect() as connection:
+            begin(connection)
+            _remember(connection, batch)
         return WriteReport()
     at = batch.at or datetime.now(UTC)
     prices = conform(batch.prices, VALIDATED_PRICES).with_columns(
@@ -167,6 +178,7 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
         cleared = quarantine.clear(connection, grid, batch.quarantined)
         put = quarantine.put(connection, "validation", batch.quarantined)
         decisions.void(connection, batch.void, at)
+        _remember(connection, batch)
         buckets = 0
         if grid.interval is Interval.DAY:
             known = Known(prices, bounds) if changes.alone else None
@@ -176,6 +188,13 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
                 cells.rename({"session": "day"}) if put or cleared else changes.days,
             )
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)
+
+
+def _remember(connection: Connection, batch: ValidatedBatch) -> None:
+    """What the next verdicts need to know of these."""
+    news = batch.news
+    rejudging.forget_actions(connection, news.actions)
+    rejudging.write_open(connection, batch.grid.interval, news.looked_at, news.open)
 
 
 @retried

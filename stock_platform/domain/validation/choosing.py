@@ -68,13 +68,14 @@ def choose(
     context: Context | None = None,
     compared: pl.DataFrame | None = None,
     decided: pl.DataFrame | None = None,
+    traded: pl.DataFrame | None = None,
 ) -> Verdict:
     """Judge raw quotes and choose one for each bar.
 
-    Among the quotes that pass, those that needed no repair go first, then prices that came as
-    traded before those whose splits had to be undone, then sources in the order of
-    ``preference``, then by name. If the first choice fails a rule it is put aside, and the next
-    takes its place.
+    Among the quotes that pass, those that no series rule doubts or repaired go first, then
+    prices that came as traded before those whose splits had to be undone, then sources in the
+    order of ``preference``, then by name. If the first choice fails a rule it is put aside, and
+    the next takes its place.
 
     Args:
         raw: RAW_QUOTES (and fetch_id).
@@ -92,23 +93,16 @@ def choose(
         compared: CHECKS of the quotes that were compared with other sources': those outvoted
             are put aside, those undecided get the flag ``disputed``.
         decided: people's decisions that stand (decisions.py); what they accepted goes first.
+        traded: the quotes as traded (``as_traded``), where that was asked already.
     """
-    traded = as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
-    if context is not None:
-        traded = among_neighbours(traded, splits, sessions, context, level)
-    judged = judge(
-        traded.join(sessions, on=["asset_id", "session"], how="left").with_columns(
-            pl.lit(now).cast(UTC_STAMP).alias("now")
-        ),
-        level,
-    )
-    if context is not None:
-        judged = judged.with_columns(
-            pl.concat_list("reasons", "_reasons").alias("reasons"),
-            pl.concat_list("flags", "_flags").alias("flags"),
+    if traded is None:
+        traded = as_traded(raw, splits, frozenset(float32), told, frozenset(tellers))
+    if context is None:
+        judged = _judged(traded, sessions, now, level).with_columns(
+            pl.lit(value=False).alias("_doubted")
         )
     else:
-        judged = judged.with_columns(pl.lit(value=False).alias("_repaired"))
+        judged = _among(traded, splits, sessions, context, now, level)
     if compared is not None and not compared.is_empty():
         judged = _with_opinions(judged, compared)
     if decided is not None and not decided.is_empty():
@@ -138,7 +132,7 @@ def choose(
             "interval",
             "_bar",
             "_accepted",
-            "_repaired",
+            "_doubted",
             "_derived",
             "_rank",
             "source",
@@ -147,10 +141,47 @@ def choose(
         )
         .unique(["asset_id", "interval", "_bar"], keep="first", maintain_order=True)
     )
-    return Verdict(
-        conform(accepted, VALIDATED_PRICES),
-        _put_aside(raw, judged.filter(~good)),
+    aside = judged.filter(~good)
+    if context is not None:
+        aside = aside.sort("asset_id", "interval", "source", "ts")
+    return Verdict(conform(accepted, VALIDATED_PRICES), _put_aside(raw, aside))
+
+
+def _judged(
+    traded: pl.DataFrame, sessions: pl.DataFrame, now: datetime, level: Level
+) -> pl.DataFrame:
+    """Quotes with what their own rules say of them."""
+    return judge(
+        traded.join(sessions, on=["asset_id", "session"], how="left").with_columns(
+            pl.lit(now).cast(UTC_STAMP).alias("now")
+        ),
+        level,
     )
+
+
+def _among(
+    traded: pl.DataFrame,
+    splits: pl.DataFrame,
+    sessions: pl.DataFrame,
+    context: Context,
+    now: datetime,
+    level: Level,
+) -> pl.DataFrame:
+    """The cells' quotes with what their own rules and series rules say of them."""
+    quiet, spoken = among_neighbours(traded, splits, sessions, context, level)
+    plain = _judged(quiet, sessions, now, level).with_columns(pl.lit(value=False).alias("_doubted"))
+    if spoken.is_empty():
+        return plain
+    told = (
+        _judged(spoken, sessions, now, level)
+        .with_columns(
+            pl.concat_list("reasons", "_reasons").alias("reasons"),
+            pl.concat_list("flags", "_flags").alias("flags"),
+            (pl.col("_flags").list.len() > 0).alias("_doubted"),
+        )
+        .select(plain.columns)
+    )
+    return pl.concat([plain, told])
 
 
 def _with_opinions(judged: pl.DataFrame, compared: pl.DataFrame) -> pl.DataFrame:

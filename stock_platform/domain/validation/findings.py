@@ -6,14 +6,19 @@ Belongs here: asking the rules, and putting their answers into one frame. Does n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
 import polars as pl
 
 from stock_platform.domain.bars import UTC_STAMP, Basis
 from stock_platform.domain.corporate_actions import DIVIDENDS, SPLITS
-from stock_platform.domain.validation.neighbours import SERIES_RULES, SeriesRule, Surroundings
+from stock_platform.domain.validation.neighbours import (
+    SERIES_RULES,
+    Reach,
+    SeriesRule,
+    Surroundings,
+)
 from stock_platform.domain.validation.rulebook import Action, Rulebook
 from stock_platform.domain.validation.rules import RULES, Level, Severity
 from stock_platform.domain.validation.series import NO_HITS, Series, hits, prepare
@@ -61,7 +66,6 @@ def findings(
     classes: Mapping[int, str] | None = None,
     rulebook: Rulebook | None = None,
     level: Level = Level.COMPREHENSIVE,
-    block: int | None = None,
     now: datetime | None = None,
 ) -> pl.DataFrame:
     """What is wrong with bars, each fault as one range of sessions.
@@ -75,14 +79,13 @@ def findings(
         classes: asset class by asset.
         rulebook: thresholds and actions.
         level: how much is checked.
-        block: days of a block (``Series``); None judges each series as a whole.
         now: needed to tell silence.
 
     Returns:
         FINDINGS, by asset, source, session and rule.
     """
     book = rulebook or Rulebook()
-    around = _surroundings(bars, splits, dividends, sessions, classes, book, block, now)
+    around = _surroundings(bars, splits, dividends, sessions, classes, book, now)
     told = with_severity(around.series, _own(around.series, level), book)
     found = [_ranges(around.series, told)]
     chosen = with_severity(around.series, neighbour_hits(around, level), book)
@@ -104,7 +107,6 @@ def _surroundings(
     sessions: pl.DataFrame | None,
     classes: Mapping[int, str] | None,
     book: Rulebook,
-    block: int | None,
     now: datetime | None,
 ) -> Surroundings:
     missing = {
@@ -121,7 +123,7 @@ def _surroundings(
         dividends=_some(dividends, DIVIDENDS),
         classes=classes or {},
         rulebook=book,
-        block_days=block,
+        block_days=None,
     )
     return Surroundings(series, sessions, now)
 
@@ -133,9 +135,12 @@ def _some(frame: pl.DataFrame | None, schema: dict[str, pl.DataType]) -> pl.Data
     return frame.with_columns(pl.lit(None).cast(kind).alias(name) for name, kind in absent.items())
 
 
-def neighbour_hits(around: Surroundings, level: Level) -> pl.DataFrame:
-    """HITS of the series rules of a level; with the strongest of a bar's faults of one kind."""
-    found = [rule.find(around) for rule in _rules(level) if not rule.spans]
+def neighbour_hits(
+    around: Surroundings, level: Level, reaches: Collection[Reach] = tuple(Reach)
+) -> pl.DataFrame:
+    """HITS of the series rules of a level, or of those of some reaches alone."""
+    rules = (rule for rule in _rules(level) if rule.reach in reaches and not rule.spans)
+    found = [rule.find(around) for rule in rules]
     return pl.concat([NO_HITS, *found]) if found else NO_HITS
 
 
@@ -257,11 +262,6 @@ def flagged_rows(bars: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def margin(interval: str) -> timedelta:
-    """How far from a bar a raw row can be and still matter for its verdict."""
-    return timedelta(days=2 * block_days(interval) - 1)
-
-
 __all__ = [
     "BLOCK_DAYS",
     "FINDINGS",
@@ -269,7 +269,6 @@ __all__ = [
     "block_days",
     "findings",
     "flagged_rows",
-    "margin",
     "neighbour_hits",
     "with_severity",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 
 import polars as pl
@@ -33,7 +34,7 @@ class Surroundings:
     now: datetime | None = None
 
     @cached_property
-    def shifts(self) -> pl.DataFrame:
+    def shifts(self) -> shifts.Shifts:
         """Units, splits, spikes."""
         return shifts.shifted(self.series)
 
@@ -48,6 +49,19 @@ class Surroundings:
         return repeats.without_volume(self.series)
 
 
+class Reach(StrEnum):
+    """Which bars of its series a bar's verdict depends on.
+
+    SESSION: those of its own session. BLOCKS: those of its block of days and the two beside it
+    (findings.BLOCK_DAYS). SERIES: the same, but all of them where the series changes its level
+    for longer than that (shifts.Shifts.open).
+    """
+
+    SESSION = "session"
+    BLOCKS = "blocks"
+    SERIES = "series"
+
+
 @dataclass(frozen=True)
 class SeriesRule:
     """A rule on series. ``find`` gives HITS; ``spans`` are findings without bars."""
@@ -56,6 +70,7 @@ class SeriesRule:
     level: Level
     about: str
     find: Callable[[Surroundings], pl.DataFrame]
+    reach: Reach = Reach.BLOCKS
     spans: bool = False
 
 
@@ -63,11 +78,12 @@ SERIES_RULES: dict[str, SeriesRule] = {}
 
 
 def _rule(
-    level: Level, *, spans: bool = False
+    level: Level, *, reach: Reach = Reach.BLOCKS, spans: bool = False
 ) -> Callable[[Callable[[Surroundings], pl.DataFrame]], None]:
     def register(find: Callable[[Surroundings], pl.DataFrame]) -> None:
         name = find.__name__
-        SERIES_RULES[name] = SeriesRule(name, level, (find.__doc__ or "").strip(), find, spans)
+        about = (find.__doc__ or "").strip()
+        SERIES_RULES[name] = SeriesRule(name, level, about, find, reach, spans)
 
     return register
 
@@ -76,7 +92,7 @@ def _of(hits: pl.DataFrame, rule: str) -> pl.DataFrame:
     return hits.filter(pl.col("rule") == rule)
 
 
-@_rule(Level.STRICT)
+@_rule(Level.STRICT, reach=Reach.SERIES)
 def unit_error(around: Surroundings) -> pl.DataFrame:
     """Prices are 100 or 1,000 times too high or too low: pence for pounds, cents for rand.
 
@@ -87,10 +103,10 @@ def unit_error(around: Surroundings) -> pl.DataFrame:
     likely it is. Enclosed by right bars on both sides, three quarters of all, the fault is
     certain, and the repair is the division.
     """
-    return _of(around.shifts, "unit_error")
+    return _of(around.shifts.hits, "unit_error")
 
 
-@_rule(Level.STRICT)
+@_rule(Level.STRICT, reach=Reach.SERIES)
 def split_adjustment(around: Surroundings) -> pl.DataFrame:
     """Prices miss a split's adjustment, or have it twice.
 
@@ -102,7 +118,7 @@ def split_adjustment(around: Surroundings) -> pl.DataFrame:
     to 50:1 is taken for one only if it is an overnight gap between bars of usual range, for a
     crash opens no bar so quietly. Volume is repaired with the prices.
     """
-    return _of(around.shifts, "split_adjustment")
+    return _of(around.shifts.hits, "split_adjustment")
 
 
 @_rule(Level.STRICT)
@@ -115,7 +131,7 @@ def spike(around: Surroundings) -> pl.DataFrame:
     and splits explain a move. A move of 100 %, or of twelve robust deviations, is an error; a
     volume of five times the usual makes it likely to be real, and lowers the confidence.
     """
-    return _of(around.shifts, "spike")
+    return _of(around.shifts.hits, "spike")
 
 
 @_rule(Level.STRICT)
@@ -149,7 +165,7 @@ def volume_missing(around: Surroundings) -> pl.DataFrame:
     return _of(around.volumes, "volume_missing")
 
 
-@_rule(Level.STRICT)
+@_rule(Level.STRICT, reach=Reach.SESSION)
 def duplicate_conflict(around: Surroundings) -> pl.DataFrame:
     """One source has two bars of one session, or of one instant, that differ."""
     return repeats.duplicates(around.series)
@@ -212,7 +228,7 @@ def gap(around: Surroundings) -> pl.DataFrame:
     return agreement.gaps(around.series, around.sessions)
 
 
-@_rule(Level.COMPREHENSIVE)
+@_rule(Level.COMPREHENSIVE, reach=Reach.SESSION)
 def sources_disagree(around: Surroundings) -> pl.DataFrame:
     """A close is farther than source_move from what the bar's other sources say.
 

@@ -24,6 +24,7 @@ class Page:
     severity: str
     title: str
     about: str
+    reach: str = ""
 
     def text(self) -> str:
         """The page."""
@@ -42,6 +43,7 @@ def all_pages() -> list[Page]:
             "warning" if r.spans else "by confidence",
             _title(r.about),
             _plain(r.about),
+            "" if r.spans else r.reach,
         )
         for r in SERIES_RULES.values()
     ]
@@ -62,9 +64,14 @@ def as_markdown() -> str:
         "An error sends a quote to quarantine, a warning stays on the price as a flag. Rules that",
         "see a bar among its neighbours say how sure they are: from `error_confidence` (0.9) on",
         "it is an error. A repair is applied from 0.99 on; the price then has the flag `repaired`",
-        "and the rule's name, and the raw quote keeps what the source said. A verdict depends on",
-        "the raw quotes of the asset in its block of 91 days (intraday: 7) and the two beside it;",
-        "when new quotes come, verdicts within these blocks are made again.", "",
+        "and the rule's name, and the raw quote keeps what the source said. Of several sources'",
+        "quotes those that no rule doubts go first.", "",
+        "A verdict depends on the raw quotes in the rule's reach: `session`, those of the day;",
+        "`blocks`, those of the asset in its block of 91 days (intraday: 7) and the two beside it;",
+        "`series`, the same, but all of the asset's where its level changes for longer than these",
+        "(a missing split, another unit). When new quotes come, verdicts in their reach are made",
+        "again, and when a split or dividend comes, those of its asset: in whatever order and",
+        "pieces data comes, the verdicts are those of judging all at once.", "",
         "Thresholds and actions are set by asset class in a TOML file named by",
         "`STOCK_PLATFORM_VALIDATION_RULES`; `stock-platform rules --defaults` prints one.", "",
         "| threshold | default | from | to | meaning |", "|---|---|---|---|---|",
@@ -79,7 +86,8 @@ def as_markdown() -> str:
         if page.level != level:
             level = page.level
             lines += [f"## {level.capitalize()}", ""]
-        lines += [f"### {page.name}", "", f"*{page.severity}*. {page.about}", ""]
+        reach = f", reach *{page.reach}*" if page.reach else ""
+        lines += [f"### {page.name}", "", f"*{page.severity}*{reach}. {page.about}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -41,7 +41,8 @@ class Series:
     Attributes:
         bars: the bars as given, with row, series, block, asset_class; mid (the mean of the two
             middle prices), x (its logarithm, continuous over splits; null where a price is
-            missing or not positive), d (the change of x within the series).
+            missing or not positive), d (the change of x within the series), v (the volume,
+            continuous over splits).
         splits: one an asset and day. dividends: one an asset and day.
         rulebook: thresholds.
         whole: one window holds the whole series.
@@ -64,8 +65,9 @@ class Series:
             suspects: series and block of suspicious rows.
 
         Returns:
-            The bars with ``win`` (its number, ascending with row) and ``own``: whether the
-            row is judged in this window, and is not just there for comparison.
+            The bars with ``win`` (its number, ascending with row), ``center`` (its block) and
+            ``own``: whether the row is judged in this window, and is not just there for
+            comparison.
         """
         marked = suspects.select("series", "block").unique()
         near = pl.concat(
@@ -77,13 +79,9 @@ class Series:
             near.with_columns((pl.col("center") + k).alias("block")) for k in (-1, 0, 1)
         )
         rows = self.bars.filter(pl.col("x").is_not_null()).join(spans, on=["series", "block"])
-        return (
-            rows.sort("series", "center", "row")
-            .with_columns(
-                pl.struct("series", "center").rle_id().alias("win"),
-                (pl.col("block") == pl.col("center")).alias("own"),
-            )
-            .drop("center")
+        return rows.sort("series", "center", "row").with_columns(
+            pl.struct("series", "center").rle_id().alias("win"),
+            (pl.col("block") == pl.col("center")).alias("own"),
         )
 
 
@@ -128,7 +126,13 @@ def prepare(
     frame = frame.with_columns(pl.when(sound).then(mid).alias("mid"))
     day = ["asset_id", "ex_date"]
     known = splits.unique(day, keep="last", maintain_order=True)
-    frame = frame.with_columns((pl.col("mid").log() + _past_splits(frame, known)).alias("x"))
+    past = _past_splits(frame, known)
+    frame = frame.with_columns(
+        (pl.col("mid").log() + past).alias("x"),
+        (pl.col("volume") * (-past).exp()).alias("v")
+        if isinstance(past, pl.Series)
+        else pl.col("volume").alias("v"),
+    )
     last = pl.col("x").forward_fill().shift(1)
     # a series' first sound row has no change: what is carried over belongs to the one before
     seen = pl.when(pl.col("x").is_not_null()).then(pl.col("series")).forward_fill().shift(1)

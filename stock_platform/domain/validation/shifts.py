@@ -17,6 +17,7 @@ from the median: Rousseeuw and Croux, "Alternatives to the Median Absolute Devia
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +25,10 @@ import polars as pl
 
 from stock_platform.domain.validation.rulebook import Rulebook
 from stock_platform.domain.validation.series import NO_HITS, Series, hits, per_class
+from stock_platform.domain.validation.torn import TORN, UNITS, torn_bars
 
 COMMON_RATIOS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 """Ratios of splits that nobody told us of."""
-
-UNITS = (100.0, 1000.0)
-"""Pence in a pound, fils in a dinar."""
 
 SMALLEST_SPLIT = 1.25
 NEAR_SPLIT_DAYS = 10
@@ -43,35 +42,59 @@ LONG_FAULT_DAYS = 366
 PAUSE_DAYS = 30
 """After a pause so long a price may be anywhere: no jump over it looks like a split's."""
 
+FEW = 3
+"""So few bars at an end of a series, in another unit than all others, are wrong."""
+
 BUSY = 3.0
 """A first bar with so many times its followers' volume is news, not a change of scale."""
 
 IMPOSSIBLE = 30.0
 """No price moves so many times from bar to bar: near a unit such a jump is the unit's."""
-TORN = 20.0
-"""High over low within one bar from which its prices are not of one unit."""
-
 _E = math.log
 
 
-def shifted(series: Series) -> pl.DataFrame:
-    """HITS of unit_error, split_adjustment and spike."""
+@dataclass(frozen=True)
+class Shifts:
+    """What was found.
+
+    Attributes:
+        hits: HITS of unit_error, split_adjustment and spike.
+        open: series and block of the windows that end at another level than they begin at:
+            such a fault goes on where they cannot see.
+    """
+
+    hits: pl.DataFrame
+    open: pl.DataFrame
+
+
+def shifted(series: Series) -> Shifts:
+    """Prices at another level than their neighbours."""
     bars = series.bars
     torn = (pl.col("high") / pl.col("low")) > TORN
-    fields = _fields(series)
+    fields = torn_bars(series)
+    none = bars.select("series", "block").clear()
     level = per_class(series.rulebook, "spike_move")
     suspects = bars.lazy().filter(pl.col("d").abs() > (1 + level).log() * 0.75)
     found = suspects.select("series", "block").collect()
     if found.is_empty():
-        return fields
+        return Shifts(fields, none)
     rows = series.windows(found).filter(~torn.fill_null(value=True))
     segments = _segments(rows, series)
     if segments.is_empty():
-        return fields
+        return Shifts(fields, none)
     named = _spikes(_named(segments, series), series.rulebook)
     units = _unit_hits(rows, named, whole=series.whole)
-    splits = _split_hits(rows, named, whole=series.whole)
-    return pl.concat([fields, units, splits, _spike_hits(rows, named)])
+    splits = _split_hits(rows, named)
+    return Shifts(pl.concat([fields, units, splits, _spike_hits(rows, named)]), _open(named))
+
+
+def _open(named: pl.DataFrame) -> pl.DataFrame:
+    left = named.group_by("win", maintain_order=True).agg(
+        pl.col("series", "center").first(), pl.col("step").sum().alias("_left")
+    )
+    return left.filter(pl.col("_left").abs() > 1e-3).select(
+        "series", pl.col("center").alias("block")
+    )
 
 
 def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
@@ -80,6 +103,11 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
     changed = rows.with_columns(
         pl.when(~first).then(pl.col("x") - pl.col("x").shift(1)).alias("d"),
         pl.when(~first).then(pl.col("close").shift(1)).alias("_before"),
+        (
+            pl.col("x")
+            + (pl.col("open") / pl.col("mid")).log()
+            - (pl.col("x") + (pl.col("close") / pl.col("mid")).log()).shift(1)
+        ).alias("_gap"),
         (pl.col("session") - pl.col("session").shift(1)).dt.total_days().alias("_pause"),
         (pl.col("high") / pl.col("low")).log().alias("_range"),
     )
@@ -87,7 +115,7 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
     noise = changed.group_by("win", maintain_order=True).agg(
         (pl.col("d").abs().median() * 1.4826).fill_null(0.0).alias("sigma"),
         pl.col("_range").median().alias("usual_range"),
-        pl.col("volume").filter(pl.col("volume") > 0).median().alias("usual_volume"),
+        pl.col("v").filter(pl.col("v") > 0).median().alias("usual_volume"),
     )
     cut = changed.join(noise, on="win", maintain_order="left").with_columns(
         pl.max_horizontal(
@@ -107,14 +135,14 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
         # an overnight gap into a bar like any other is what a change of scale looks like
         (
             (pl.col("_range") <= pl.max_horizontal(3 * pl.col("usual_range"), pl.lit(0.06)))
-            & (((pl.col("open") / pl.col("_before")).log() - pl.col("d")).abs() < pl.lit(0.1))
+            & ((pl.col("_gap") - pl.col("d")).abs() < pl.lit(0.1))
             & (pl.col("_pause") <= PAUSE_DAYS)
         ).alias("calm"),
     ).filter("_any")
     traded = pl.col("volume") > 0
     return cut.group_by("seg", maintain_order=True).agg(
         pl.col("win", "asset_id", "asset_class", "d", "calm", "sigma", "sigma_near").first(),
-        pl.col("usual_volume").first(),
+        pl.col("usual_volume", "series", "center").first(),
         pl.col("session").first().alias("first_session"),
         pl.col("session").last().alias("last_session"),
         pl.col("row").first().alias("first_row"),
@@ -129,10 +157,10 @@ def _segments(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
         (pl.col("x") + (pl.col("high") / pl.col("mid")).log()).first().alias("high_first"),
         (pl.col("x") + (pl.col("low") / pl.col("mid")).log()).last().alias("low_last"),
         (pl.col("x") + (pl.col("high") / pl.col("mid")).log()).last().alias("high_last"),
-        pl.col("volume").max().alias("most_volume"),
-        pl.col("volume").first().alias("volume_first"),
-        pl.col("volume").head(20).median().alias("volume_head"),
-        pl.col("volume").tail(20).median().alias("volume_tail"),
+        pl.col("v").max().alias("most_volume"),
+        pl.col("v").first().alias("volume_first"),
+        pl.col("v").head(20).median().alias("volume_head"),
+        pl.col("v").tail(20).median().alias("volume_tail"),
     )  # fmt: skip
 
 
@@ -367,6 +395,7 @@ def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.Da
         pl.when(pl.col("off").abs() < 1e-3).then(1 - pl.col("share"))
         .when(enclosed & (pl.col("share") > 0.75)).then(0.99)
         .when(enclosed & (pl.col("share") > 0.6)).then(0.95)
+        .when((pl.col("n") <= FEW) & (pl.col("share") > 0.75)).then(0.95)
         .otherwise(pl.min_horizontal(pl.col("share"), pl.lit(0.98)))
     )  # fmt: skip
     # every wrong stretch lies between right ones
@@ -383,15 +412,8 @@ def _unit_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.Da
     return _range_hits(rows, wrong, "unit_error", volume=False)
 
 
-def _split_hits(rows: pl.DataFrame, named: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
+def _split_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     found = []
-    if not whole:
-        # past a window's end a jump away from its ex-date may be taken back: it needs both ends
-        far = (pl.col("kind") == "split") & ~pl.col("anchored").fill_null(value=False)
-        named = named.with_columns(
-            pl.when(far).then(pl.lit("common")).otherwise(pl.col("kind")).alias("kind"),
-            (pl.col("_shown") & ~far.any().over("win")).alias("_shown"),
-        )
     for kinds, latest in ((["split"], True), (["common"], False)):
         placed = _levels(named, kinds, latest=latest)
         if placed.is_empty():
@@ -458,65 +480,3 @@ def _spike_hits(rows: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
         expected=pl.col("close") * (pl.col("between") - pl.col("x")).exp(),
         confidence=pl.col("confidence"),
     )  # fmt: skip
-
-
-def _fields(series: Series) -> pl.DataFrame:
-    """Bars with one or two prices of another unit, or a high or low far from all others."""
-    book: Rulebook = series.rulebook
-    move = per_class(book, "spike_move")
-    wide = (
-        series.bars.lazy()
-        .with_columns(
-            pl.col("x").shift(1).alias("_before"), pl.col("x").shift(-1).alias("_after"),
-            *(pl.col(c).shift(k).alias(f"_{c}{k}") for c in ("high", "low") for k in (1, -1)),
-            *(
-                (
-                    (pl.col("series") == pl.col("series").shift(k))
-                    & ((pl.col("block") - pl.col("block").shift(k)).abs() <= 1)
-                ).alias(name)
-                for k, name in ((1, "_p"), (-1, "_n"))
-            ),
-        )
-        .filter(pl.max_horizontal("open", "high", "low", "close")
-                > pl.min_horizontal("open", "high", "low", "close") * (1 + move))
-        .collect()
-    )  # fmt: skip
-    if wide.is_empty():
-        return NO_HITS
-    here = pl.col("x") - pl.col("mid").log()
-    near = pl.coalesce(pl.when("_p").then(pl.col("_before")), pl.when("_n").then(pl.col("_after")))
-    torn = pl.max_horizontal("open", "high", "low", "close") > TORN * pl.min_horizontal(
-        "open", "high", "low", "close"
-    )
-    found = []
-    for name in ("open", "high", "low", "close"):
-        away = pl.col(name).log() + here - near
-        for unit in UNITS:
-            for sign in (1, -1):
-                fault = torn & ((away - sign * _E(unit)).abs() < 0.35)
-                found.append(
-                    hits(
-                        wide.filter(fault.fill_null(value=False)), "unit_error", field=name,
-                        value=pl.col(name), expected=pl.col(name) * unit ** -sign,
-                        confidence=0.97, repair=f"{name} x {unit ** -sign:g}",
-                    )
-                )  # fmt: skip
-    beyond = (1 + move) * (1 + 3 * 0.02)
-    high = (pl.col("high") > beyond * pl.max_horizontal("open", "close")) & (
-        pl.col("high") > beyond * pl.max_horizontal("_high1", "_high-1")
-    )
-    low = (pl.col("low") * beyond < pl.min_horizontal("open", "close")) & (
-        pl.col("low") * beyond < pl.min_horizontal("_low1", "_low-1")
-    )
-    both = pl.col("_p") & pl.col("_n") & ~torn
-    for name, fault, expected in (
-        ("high", high, pl.max_horizontal("open", "close")),
-        ("low", low, pl.min_horizontal("open", "close")),
-    ):
-        found.append(
-            hits(
-                wide.filter((fault & both).fill_null(value=False)), "spike", field=name,
-                value=pl.col(name), expected=expected, confidence=0.7,
-            )
-        )  # fmt: skip
-    return pl.concat([NO_HITS, *found])

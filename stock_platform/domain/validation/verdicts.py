@@ -14,7 +14,7 @@ import polars as pl
 
 from stock_platform.domain.bars import UTC_STAMP, Basis
 from stock_platform.domain.validation.findings import block_days, with_severity
-from stock_platform.domain.validation.neighbours import SERIES_RULES, Surroundings
+from stock_platform.domain.validation.neighbours import SERIES_RULES, Reach, Surroundings
 from stock_platform.domain.validation.rulebook import Rulebook
 from stock_platform.domain.validation.rules import RULES, Level
 from stock_platform.domain.validation.series import prepare
@@ -35,6 +35,7 @@ def rule_verdicts(
     rulebook: Rulebook,
     level: Level,
     now: datetime,
+    whole: bool = False,
 ) -> dict[Key, list[dict[str, Any]]]:
     """Of each quote of ``day`` (source, stamp): rule, level, severity, verdict, detail.
 
@@ -49,6 +50,7 @@ def rule_verdicts(
         rulebook: thresholds and actions.
         level: rules above it are told as not asked.
         now: aware instant.
+        whole: the quotes are all of the asset's, and its level is left open (context.py).
 
     A rule is not applicable where the quote lacks what it looks at, or, among neighbours,
     where the source's prices cannot be had as traded.
@@ -71,7 +73,13 @@ def rule_verdicts(
             )
             for name, rule in RULES.items()
         ]
-    told = _among_neighbours(traded, day, splits, dividends, sessions, classes, rulebook)
+    near = (traded, day, splits, dividends, sessions, classes, rulebook)
+    told = _among_neighbours(*near, days=block_days("1d"))
+    if whole:
+        far = _among_neighbours(*near, days=None)
+        told = {k: v for k, v in told.items() if not _of_series(k)} | {
+            k: v for k, v in far.items() if _of_series(k)
+        }
     for key, verdicts in found.items():
         reached = full[key]["basis"] != str(Basis.FULLY_ADJUSTED)
         for name, series_rule in SERIES_RULES.items():
@@ -111,6 +119,8 @@ def _among_neighbours(
     sessions: pl.DataFrame,
     classes: Mapping[int, str],
     rulebook: Rulebook,
+    *,
+    days: int | None,
 ) -> dict[tuple[str, datetime, str], dict[str, Any]]:
     quotes = traded.filter(pl.col("basis") != str(Basis.FULLY_ADJUSTED))
     if quotes.is_empty():
@@ -121,7 +131,7 @@ def _among_neighbours(
         dividends=dividends,
         classes=classes,
         rulebook=rulebook,
-        block_days=block_days("1d"),
+        block_days=days,
     )
     around = Surroundings(series, sessions)
     hits = [rule.find(around) for rule in SERIES_RULES.values() if not rule.spans]
@@ -129,6 +139,10 @@ def _among_neighbours(
         series.bars.filter(pl.col("session") == day).select("row", "source", "ts"), on="row"
     )
     return {(r["source"], r["ts"], r["rule"]): r for r in told.sort("confidence").to_dicts()}
+
+
+def _of_series(key: tuple[str, datetime, str]) -> bool:
+    return SERIES_RULES[key[2]].reach is Reach.SERIES
 
 
 def _told(hit: Mapping[str, Any]) -> str:
