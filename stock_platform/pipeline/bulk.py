@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time
 
+import numpy as np
 import polars as pl
 
 from stock_platform.domain.bars import VALIDATED_PRICES, Adjust, Interval
@@ -87,15 +88,8 @@ class BulkReads(ABC):
         if field not in FIELDS:
             raise InputError("field", field, one_of(FIELDS))
         index = "ts" if Interval.parse(interval).intraday else "session"
-        parts = [
-            frame.select("ticker", index, field)
-            for frame in self.stream(tickers, start, end, adjust=adjust, interval=interval)
-        ]
-        if not parts:
-            return pl.DataFrame(schema={index: VALIDATED_PRICES[index]})
-        together = pl.concat(parts)
-        matrix = together.pivot("ticker", index=index, values=field).sort(index)
-        return matrix.select(index, *sorted(matrix.columns[1:]))
+        frames = self.stream(tickers, start, end, adjust=adjust, interval=interval)
+        return as_matrix(frames, index, field)
 
     def stream(
         self,
@@ -181,6 +175,36 @@ class BulkReads(ABC):
     @abstractmethod
     def _adjusted(self, frame: pl.DataFrame, mode: Adjust) -> pl.DataFrame:
         """Prices after adjustment, rows in their order."""
+
+
+def as_matrix(frames: Iterable[pl.DataFrame], index: str, field: str) -> pl.DataFrame:
+    """``index``, ascending, and a column a ticker with its values of ``field``, by name.
+
+    Numbers are put in their places in one array, which takes a tenth of what a pivot does.
+    """
+    columns: dict[str, int] = {}
+    empty = np.zeros(0, dtype=np.int64)
+    times, places, values = [empty], [empty], [np.zeros(0)]
+    for frame in frames:
+        runs = frame["ticker"].rle().struct.unnest()
+        codes = [columns.setdefault(name, len(columns)) for name in runs["value"]]
+        places.append(np.repeat(np.array(codes, dtype=np.int64), runs["len"].to_numpy()))
+        times.append(frame[index].to_physical().to_numpy().astype(np.int64))
+        values.append(frame[field].to_numpy())  # null is NaN there
+    at, rows = np.unique(np.concatenate(times), return_inverse=True)
+    matrix = np.full((len(columns), len(at)), np.nan)
+    matrix[np.concatenate(places), rows] = np.concatenate(values)
+    kind = VALIDATED_PRICES[index]
+    physical = pl.Int32() if kind == pl.Date() else pl.Int64()
+    return pl.DataFrame(
+        [
+            pl.Series(index, at).cast(physical).cast(kind),
+            *(
+                pl.Series(name, matrix[columns[name]], dtype=pl.Float64(), nan_to_null=True)
+                for name in sorted(columns)
+            ),
+        ]
+    )
 
 
 def as_span(start: date | str | None, end: date | str | None) -> tuple[date | None, date | None]:

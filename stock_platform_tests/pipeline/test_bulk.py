@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from stock_platform.domain.errors import InputError
+from stock_platform.pipeline.bulk import as_matrix
 from stock_platform.pipeline.store import Store
 from stock_platform.storage import assets, writers
 from stock_platform.storage.connection import Database
@@ -77,6 +78,22 @@ def test_a_wide_frame(store: Store) -> None:
     assert back.equals(long)
     assert store.wide(["MM"], DAYS[0], DAYS[0]).shape == (1, 2)
     assert store.wide("NONE").columns == ["session"]
+
+
+def test_a_wide_frame_of_hours(store: Store, database: Database) -> None:
+    """A row a stamp, however a ticker's bars are spread over the frames that come."""
+    ids = list(assets.resolve(database, ["MM", "AA"]).values())
+    bars = pl.concat(
+        [
+            worlds.intraday_bars(ids[:1], DAYS[:3]),
+            worlds.intraday_bars(ids[1:], DAYS[1:4], opens="14:45", bars=9),
+        ]
+    )
+    writers.write_validated(database, worlds.validated(bars))
+    wide = store.wide(interval="15m", field="volume")
+    long = pl.concat(store.stream(interval="15m", rows=1)).select("ticker", "ts", "volume")
+    assert wide.equals(long.pivot("ticker", index="ts", values="volume").sort("ts"))
+    assert wide.equals(as_matrix(store.stream(interval="15m", rows=1), "ts", "volume"))
 
 
 def test_what_is_wrong_is_told_at_once(store: Store) -> None:
