@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,18 @@ def test_jobs_schedules_sensors(defs: dg.Definitions) -> None:
         "alert_run_failures", "alerts", "fill_gaps", "live_quotes", "performance_after_prices",
         "portfolio_events", "resume_waiting", "watchlist_partitions",
     }  # fmt: skip
+
+
+def test_the_schedules_are_documented(defs: dg.Definitions) -> None:
+    """All of them, and those that need a key are off until somebody switches them on."""
+    page = (Path(__file__).parents[1] / "docs" / "live-quotes.md").read_text()
+    table = page.partition("\n## Schedules\n")[2]
+    named = [name for row in table.splitlines() for name in re.findall("`(\\w+)`", row[:80])]
+    schedules = {s.name: s for s in defs.get_repository_def().schedule_defs}
+    assert set(named) == set(schedules)
+    off = {n for n, s in schedules.items() if s.default_status is dg.DefaultScheduleStatus.STOPPED}
+    market = {name for name in schedules if name.startswith("market_")}
+    assert off == market | {"series_daily"}
 
 
 def test_the_ui_reads_like_documentation(defs: dg.Definitions) -> None:
