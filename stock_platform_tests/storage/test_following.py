@@ -76,6 +76,16 @@ def test_neighbouring_days_are_read(world: Database) -> None:
     assert whole["volume"].sum() == bars["volume"].sum()
 
 
+def test_a_month_beyond_a_days_volume(world: Database) -> None:
+    """A coin that trades 9 * 10**15 a day stops neither its batch nor its own months."""
+    bars = worlds.raw_bars([1, 2], DAYS).with_columns(
+        pl.when(pl.col("asset_id") == 1).then(9e15).otherwise("volume").alias("volume")
+    )
+    writers.write_validated(world, worlds.validated(bars))
+    months = readers.monthly(world, [1])
+    assert months["volume"].to_list() == (months["sessions"] * 9e15).to_list()
+
+
 def test_sql_is_left_what_polars_cannot(world: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Assets with a split inside, or fractions of shares; the others never reach it."""
     asked: list[set[int]] = []
