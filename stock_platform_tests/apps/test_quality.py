@@ -19,6 +19,8 @@ def test_quality_of_all_and_of_one(cli: Cli, ticker: str, fill: Fill) -> None:
     assert every["changed_since"] == 0
     assert (every["tickers"], every["worst_tickers"]) == (1, [])  # it scores 100
     assert every["sources"][0]["source"] == "yahoo"
+    filled = cli("quality", ticker, "--fill", "--json").json["fill"]
+    assert filled["open_cells"] == {"never_asked": 0, "said_none": 0}
     for words in (("quality",), ("quality", ticker)):
         said = cli(*words)
         assert said.code == 0, said.err

@@ -7,6 +7,7 @@ import re
 from io import BytesIO
 
 import dagster as dg
+import pytest
 from PIL import Image
 
 from stock_platform.domain.validation import RULE_NAMES
@@ -52,6 +53,7 @@ def test_the_asset_shows_scores_gaps_and_a_picture(
     assert quality.trend(world.platform.db, "scope", scope="watchlist").height == 1
 
 
+@pytest.mark.both_servers
 def test_a_store_that_broke_its_promises_is_told(
     world: World, instance: dg.DagsterInstance
 ) -> None:

@@ -19,6 +19,8 @@ from stock_platform.storage import assets, quality
 from stock_platform_tests.storage.worlds import fetched, marks_of, raw_bars
 
 NOW = datetime(2024, 4, 1, 12, tzinfo=UTC)
+pytestmark = pytest.mark.both_servers
+
 XNYS = get_calendar("XNYS")
 DAYS = XNYS.sessions(date(2024, 1, 2), date(2024, 3, 28)).astype(object).tolist()
 NAMES = ("GOOD", "GAPS", "LATE", "BAD")

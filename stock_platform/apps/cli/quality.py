@@ -26,20 +26,32 @@ def quality(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Score first what changed since the last time.")
     ] = False,
+    fill: Annotated[
+        bool,
+        typer.Option("--fill", help="Ask first for what gaps lack, within spare quota; score."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show quality scores from 0 to 100, gaps with their reasons, and how they went."""
     from stock_platform.apps.cli import output
     from stock_platform.apps.cli.selection import read_tickers
+    from stock_platform.pipeline.filling import fill_gaps
     from stock_platform.pipeline.quality import of_ticker, overview
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.pipeline.scoring import score
 
     names = read_tickers([ticker] if ticker else [])
     with Platform.from_settings() as platform:
-        if refresh:
+        report = fill_gaps(platform) if fill else None
+        if refresh or fill:
             score(platform)
         facts = of_ticker(platform, names[0]) if names else overview(platform)
+    if report is not None:
+        facts["fill"] = report.to_dict()
+        output.note(
+            f"{report.filled:,} sessions filled with {report.calls.total():,} calls, "
+            f"{report.halts:,} proven halts, {report.left:,} left for another day"
+        )
     if json:
         output.show_json(facts)
     elif names:
