@@ -131,6 +131,9 @@ def serve(
     admit(settings, host, wait=wait)
     ready()
     os.environ[_HOST] = host
+    # A page of bars is too small to share: with a core to itself a worker takes a fifth less.
+    cores = max(1, (os.cpu_count() or 1) // settings.api_workers)
+    os.environ.setdefault("POLARS_MAX_THREADS", str(cores))
     configure()
     uvicorn.run(
         f"{__name__}:make",
