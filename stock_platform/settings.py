@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     clock_rate: float = Field(default=1.0, gt=0, le=100_000)
     max_wait_seconds: float = Field(default=90.0, ge=0)
     patience_seconds: float = Field(default=30.0, ge=0)
-    validation_level: Literal["basic", "standard", "strict", "comprehensive"] = "standard"
+    validation_level: Literal["basic", "standard", "strict", "comprehensive"] = "strict"
     validation_rules: Path | None = None
     """A TOML file of rules and thresholds; none: those of domain/validation/rules.toml."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 
 import numpy as np
@@ -43,6 +43,8 @@ ROWS_AT_ONCE = 400_000
 ASSETS_AT_ONCE = 40
 """Of which all bars are read, ten years of days of each."""
 
+
+WEEK = timedelta(days=7)
 
 EVER = (date(1900, 1, 1), date(2100, 1, 1))
 """Before and after every session."""
@@ -182,7 +184,8 @@ def _whole(
     if judged.height:
         cells = CellGrid.union([asked, CellGrid.from_frame(judged, asked.interval)])
     seen = pl.concat([raw["session"], cells.to_frame()["session"]]).unique().sort()
-    span = CellGrid.rectangle(ids, [seen[0], seen[-1]], asked.interval)
+    ends = (seen[0] - WEEK, seen[-1] + WEEK)  # rules look at whole weeks
+    span = CellGrid.rectangle(ids, ends, asked.interval)
     sessions = known.sessions(span)
     traded = known.as_traded(raw)
     context = replace(known.context, whole=True)

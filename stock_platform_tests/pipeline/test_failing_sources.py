@@ -22,6 +22,7 @@ from stock_platform.pipeline.runtime import Platform
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.server import SandboxServer
 from stock_platform.settings import load_settings
+from stock_platform.storage import readers
 
 NOW = datetime(2013, 3, 2, 12, tzinfo=UTC)
 FIRST, LAST = date(2013, 2, 4), date(2013, 2, 28)
@@ -59,6 +60,30 @@ class Scene:
     def validated(self) -> int:
         return sum(batch.prices.height for batch in self.platform.validate(self.grid))
 
+    def truth(self) -> pl.DataFrame:
+        """asset_id, session and true close of every cell."""
+        found = self.platform.market.plan_assets(self.grid.assets)
+        return pl.concat(
+            self.server.market.bars(a.symbol, FIRST, LAST).select(
+                pl.lit(a.asset_id, pl.Int32).alias("asset_id"), "session",
+                pl.col("close").alias("true"),
+            )
+            for a in found.values()
+        )  # fmt: skip
+
+    def judge(self) -> pl.DataFrame:
+        """Validate and keep; the prices beside the truth, by ticker and session."""
+        for batch in self.platform.validate(self.grid):
+            self.platform.write_validated(batch)
+        prices = readers.prices(self.platform.db, self.grid.assets.tolist())
+        return prices.join(self.truth(), on=["asset_id", "session"], how="inner")
+
+    def spoilt(self) -> pl.DataFrame:
+        """asset_id and session of the raw quotes that are far from the truth."""
+        raw = readers.raw(self.platform.db, self.grid).filter(pl.col("source") == "polygon")
+        both = raw.join(self.truth(), on=["asset_id", "session"])
+        return both.filter(pl.col("close") > 50 * pl.col("true")).select("asset_id", "session")
+
     def had(self) -> int:
         """Cells that any healthy source could give."""
         truth = self.server.market
@@ -84,6 +109,7 @@ def scene(url: str, home: Path, **config: Any) -> Iterator[Scene]:
 
 
 OFTEN = {
+    ("polygon", "429 storm with Retry-After"),
     ("yahoo", "outage"),
     ("yahoo", "broken at a tenth"),
     ("polygon", "wrong data at 1 %"),
@@ -111,6 +137,29 @@ def test_one_pass_fills_what_any_healthy_source_has(
         assert world.validated() >= ENOUGH * world.had()
         assert world.server.app.report()["violations"] == 0
     assert not any(KEY.encode() in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_prices_a_hundred_times_too_high_are_caught_and_another_sources_chosen(
+    database_url: str, tmp_path: Path
+) -> None:
+    """One price of a hundred is 100x: none passes as it came, and all end as what others say."""
+    fault = {"kind": "wrong_100x", "share": 0.01, "vendor": "polygon"}
+    with scene(database_url, tmp_path, faults=[fault]) as world:
+        world.run()
+        prices = world.judge()
+        assert prices.height >= ENOUGH * world.had()
+        assert prices.filter((pl.col("close") / pl.col("true") - 1).abs() > 1e-4).is_empty()
+        repaired = prices.filter(pl.col("flags").list.contains("repaired"))
+        caught = world.spoilt()
+        assert caught.height >= 0.005 * world.had()
+        # what neighbours show for certain is repaired at once; the rest is put aside
+        assert repaired.height >= 0.8 * caught.height
+        world.platform.reconcile(world.grid)
+        again = world.judge().join(caught, on=["asset_id", "session"], how="semi")
+        assert again.height == caught.height
+        assert set(again["source"]) == {"yahoo"}
+        assert again.filter((pl.col("close") / pl.col("true") - 1).abs() > 1e-4).is_empty()
+        assert again["flags"].list.contains("repaired").sum() == 0
 
 
 def test_switching_the_main_source_off_in_mid_run_costs_seconds(

@@ -42,14 +42,14 @@ Behaviour = Callable[[Tile], SourceError | None]
 
 
 def bars(symbol: str, sessions: list[date]) -> pl.DataFrame:
-    """Plain bars of one symbol at 14:30 UTC of each session."""
+    """Plain bars of one symbol at 14:30 UTC of each session; no two days trade alike."""
     frame = pl.DataFrame({"symbol": [symbol] * len(sessions), "session": sessions})
     return conform(
         frame.with_columns(
             pl.col("session").cast(pl.Datetime("us")).dt.offset_by("14h30m")
             .dt.replace_time_zone("UTC").alias("ts"),
             *(pl.lit(10.0).alias(name) for name in ("open", "high", "low", "close")),
-            pl.lit(100.0).alias("volume"),
+            (100.0 + pl.col("session").dt.epoch("d") % 97).alias("volume"),
         ),
         PARSED_BARS,
     )  # fmt: skip
