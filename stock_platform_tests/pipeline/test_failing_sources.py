@@ -44,10 +44,10 @@ FAILURES: dict[str, dict[str, Any]] = {
 class Scene:
     """A market, its vendors, and the platform that asks them."""
 
-    def __init__(self, server: SandboxServer, platform: Platform) -> None:
+    def __init__(self, server: SandboxServer, platform: Platform, size: int) -> None:
         self.server, self.platform = server, platform
         listing = server.market.listing().filter(pl.col("delisted_on").is_null())
-        names = listing.filter(pl.col("former").list.len() == 0)["symbol"].to_list()[:500]
+        names = listing.filter(pl.col("former").list.len() == 0)["symbol"].to_list()[:size]
         self.grid = platform.cells(platform.assets_for(names), platform.sessions(FIRST, LAST))
 
     def run(self) -> tuple[FetchReport, float]:
@@ -92,8 +92,10 @@ class Scene:
 
 
 @contextmanager
-def scene(url: str, home: Path, **config: Any) -> Iterator[Scene]:
-    made = SandboxConfig(symbols=560, now=NOW, start=date(2012, 1, 3), clock_rate=RATE, **config)
+def scene(url: str, home: Path, size: int = 500, **config: Any) -> Iterator[Scene]:
+    made = SandboxConfig(
+        symbols=size + 60, now=NOW, start=date(2012, 1, 3), clock_rate=RATE, **config
+    )
     with SandboxServer(made) as server:
         settings = load_settings(
             database_url=url,
@@ -105,7 +107,7 @@ def scene(url: str, home: Path, **config: Any) -> Iterator[Scene]:
             **{f"{name}_base_url": server.base_url(name) for name in SOURCES},
         )
         with Platform(settings) as platform:
-            yield Scene(server, platform)
+            yield Scene(server, platform, size)
 
 
 OFTEN = {
@@ -139,12 +141,13 @@ def test_one_pass_fills_what_any_healthy_source_has(
     assert not any(KEY.encode() in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
 
 
+@pytest.mark.parametrize("size", [100, pytest.param(500, marks=pytest.mark.thorough)])
 def test_prices_a_hundred_times_too_high_are_caught_and_another_sources_chosen(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, size: int
 ) -> None:
     """One price of a hundred is 100x: none passes as it came, and all end as what others say."""
     fault = {"kind": "wrong_100x", "share": 0.01, "vendor": "polygon"}
-    with scene(database_url, tmp_path, faults=[fault]) as world:
+    with scene(database_url, tmp_path, size, faults=[fault]) as world:
         world.run()
         prices = world.judge()
         assert prices.height >= ENOUGH * world.had()
