@@ -16,13 +16,13 @@ from stock_platform.domain.bars import UTC_STAMP
 from stock_platform.domain.portfolio import DAILY
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import copy_in, ints, names, one, read, run
+from stock_platform.storage.serving import CONTENT
 
 
 def digest(db: Database, user_id: str, asset_ids: Sequence[int]) -> str:
     """Changes whenever a transaction of the user, or a price or action of the assets, does.
 
-    Rows of prices are not read one by one: a validated price that changes gets a new
-    ``validated_at``, one that goes changes the count.
+    Prices count by a hash of their rows (``serving.CONTENT``).
     """
     listed = ints(list(asset_ids))
     with db.connect() as connection:
@@ -32,9 +32,9 @@ def digest(db: Database, user_id: str, asset_ids: Sequence[int]) -> str:
                 "select md5(concat_ws('|', "
                 "(select string_agg(md5(t::text), ',' order by transaction_id) "
                 " from stocks.portfolio_transactions t where user_id = {user}), "
-                "(select string_agg(concat_ws(':', asset_id, n, newest), ',' order by asset_id) "
-                " from (select asset_id, count(*) n, max(validated_at) newest "
-                "  from stocks.validated_prices where asset_id = any({ids}) and interval = '1d' "
+                "(select string_agg(concat_ws(':', asset_id, content), ',' order by asset_id) "
+                " from (select asset_id, {content} content "
+                "  from stocks.validated_prices p where asset_id = any({ids}) and interval = '1d' "
                 "  group by asset_id) p), "
                 "(select string_agg(concat_ws(':', asset_id, ex_date, ratio), ',' "
                 "  order by asset_id, ex_date) "
@@ -42,7 +42,7 @@ def digest(db: Database, user_id: str, asset_ids: Sequence[int]) -> str:
                 "(select string_agg(concat_ws(':', asset_id, ex_date, amount), ',' "
                 "  order by asset_id, ex_date) "
                 " from stocks.dividends_in_force where asset_id = any({ids}))))"
-            ).format(user=sql.Literal(user_id), ids=listed),
+            ).format(user=sql.Literal(user_id), ids=listed, content=CONTENT),
         )
     return str(row[0])
 

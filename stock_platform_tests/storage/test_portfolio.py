@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from threading import Thread
@@ -15,6 +16,9 @@ from stock_platform.domain.portfolio import Side, Transaction
 from stock_platform.storage import assets
 from stock_platform.storage import portfolio as book
 from stock_platform.storage.connection import Database
+from stock_platform.storage.performance import digest
+from stock_platform.storage.writers import write_validated
+from stock_platform_tests.storage import worlds
 
 
 @pytest.fixture
@@ -239,3 +243,16 @@ def test_a_page_reads_its_own_rows(database: Database, ids: list[int]) -> None:
     assert found["Actual Rows"] == 10
     assert book.has_any(database, "me")
     assert not book.has_any(database, "you")
+
+
+def test_a_price_under_the_same_stamp_is_another_account(
+    database: Database, ids: list[int]
+) -> None:
+    """A stored account is not taken for current after a change that no stamp tells of."""
+    at, day = datetime(2024, 3, 1, tzinfo=UTC), [date(2024, 2, 1)]
+    found = set()
+    for seed in (1, 2, 2):
+        bars = worlds.raw_bars(ids[:1], day, seed=seed)
+        write_validated(database, replace(worlds.validated(bars), at=at))
+        found.add(digest(database, "me", ids))
+    assert len(found) == 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -21,7 +22,7 @@ from stock_platform.storage.assets import resolve
 from stock_platform.storage.connection import Database
 from stock_platform.storage.serving import data_moment, price_versions
 from stock_platform.storage.writers import write_validated
-from stock_platform_tests.apps.api.conftest import SESSIONS, START
+from stock_platform_tests.apps.api.conftest import NOW, SESSIONS, START
 from stock_platform_tests.storage import worlds
 
 ADDRESS = "/v1/prices/AAPL"
@@ -68,6 +69,22 @@ def test_no_answer_is_older_than_a_commit(
         finally:
             stop = True
         assert all(other.result() > 0 for other in others)
+
+
+def test_a_change_under_the_same_stamp_is_seen(client: TestClient, filled: Database) -> None:
+    """A later commit may have an earlier stamp, or that of the batch before: it is news, too."""
+    asset = resolve(filled, ["AAPL"])["AAPL"]
+    etags = []
+    for seed, seconds in ((1, 0), (2, 0), (3, -5)):
+        bars = worlds.raw_bars([asset], [DAYS[7]], seed=seed)
+        at = NOW + timedelta(seconds=seconds)
+        write_validated(filled, replace(worlds.validated(bars), at=at))
+        head = {"if-none-match": etags[-1]} if etags else {}
+        got = client.get(ADDRESS, headers=head)
+        assert got.status_code == 200
+        assert got.json()["prices"][7]["close"] == float(bars["close"][0])
+        etags.append(got.headers["etag"])
+    assert len(set(etags)) == 3
 
 
 def test_a_price_removed_and_a_currency_changed_are_seen(
