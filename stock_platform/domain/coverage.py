@@ -48,6 +48,9 @@ class CellStatus(StrEnum):
         return self in SETTLED
 
 
+OUT_OF_QUOTA = "out of quota"
+"""The reason of cells that wait until a source may be asked again."""
+
 UNTOLD = "too many calls, and no word of until when"
 """The reason of cells that wait for a source which refused and did not say for how long."""
 

@@ -4,8 +4,9 @@ Belongs here: how many calls are spare. Does not: state (storage/quota.py), choo
 (domain/planning), making them.
 
 Of a long window (an hour or more) spare is what is left of it once the demand known has been
-met, and never more than ``SHARE`` of the whole window. Shorter windows are as good as new within
-minutes: of them ``SHARE`` of what they let through in ``TIME_GIVEN``.
+met, never more than ``SHARE`` of the whole window at once, and never of its second half: however
+often such work is done, that is for the updates still to come. Shorter windows are as good as new
+within minutes: of them ``SHARE`` of what they let through in ``TIME_GIVEN``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from stock_platform.domain.capabilities import Capabilities, Limit, QuotaState
 
 SHARE = 0.2
 """Of a window, at the most."""
+
+KEPT = 0.5
+"""Of a long window, for what is not known yet; live quotes leave as much (domain/live.py)."""
 
 LONG_WINDOW = 3600.0
 """Seconds from which on what is spent is gone for today's purposes."""
@@ -42,7 +46,8 @@ def spare_calls(
     for index, limit in enumerate(limits):
         spent = state.spent[index] if index < len(state.spent) else 0
         if limit.zone is not None or limit.seconds >= LONG_WINDOW:
-            found.append(min(limit.calls * share, limit.calls - spent - demand))
+            room = min(limit.calls - demand, limit.calls * (1 - KEPT)) - spent
+            found.append(min(limit.calls * share, room))
         else:
             passed = limit.calls * max(1.0, TIME_GIVEN / limit.seconds)
             found.append(min(passed * share, passed - demand))

@@ -18,7 +18,7 @@ import numpy as np
 
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.cells import CellGrid
-from stock_platform.domain.coverage import UNTOLD, CellStatus
+from stock_platform.domain.coverage import OUT_OF_QUOTA, UNTOLD, CellStatus
 from stock_platform.pipeline.coverage import NAMES
 from stock_platform.pipeline.report import FetchReport, ProgressCallback
 from stock_platform.storage import assets, backfills, ledger
@@ -128,7 +128,7 @@ def outcomes(
         elif (mine == _FAILED).any() or not (mine == _WAITING).any():
             found[job] = Outcome(error=why.get(job.asset_id, "no source could be asked"))
         else:
-            until, reason = waits.get(job.asset_id, (now, "out of quota"))
+            until, reason = waits.get(job.asset_id, (now, OUT_OF_QUOTA))
             found[job] = Outcome(retry_after=until, error=reason, untold=UNTOLD in reason)
     return found
 

@@ -41,7 +41,7 @@ from stock_platform.domain.batches import FetchBatch
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Tile, TileShape
 from stock_platform.domain.cells import CellGrid
-from stock_platform.domain.coverage import UNTOLD, CellStatus
+from stock_platform.domain.coverage import OUT_OF_QUOTA, UNTOLD, CellStatus
 from stock_platform.domain.errors import (
     DatabaseError,
     Malformed,
@@ -571,7 +571,7 @@ class FetchStream:
                 seconds=min(error.retry_after or 60.0, LONGEST_WAIT)
             )
             lane.reopens = due
-            reason = UNTOLD if error.guessed else "out of quota"
+            reason = UNTOLD if error.guessed else OUT_OF_QUOTA
             lane.closed = Verdict(CellStatus.WAITING, error.source, reason, to_minute(due))
             return
         keyed = self._sources[tile.source].capabilities.needs_key is not None

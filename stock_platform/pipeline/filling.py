@@ -28,7 +28,13 @@ from stock_platform.domain.quality import Fact
 from stock_platform.pipeline.board import Board
 from stock_platform.pipeline.gaps import Gaps, find_gaps
 from stock_platform.pipeline.reconciling_prices import Reconciliation
-from stock_platform.pipeline.spare_quota import known_demand, left_over
+from stock_platform.pipeline.spare_quota import (
+    Budget,
+    known_demand,
+    left_over,
+    requests_of,
+    without_refusals,
+)
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -126,24 +132,30 @@ def _fetch(
     if not missing:
         return []
     plan = platform.plan_of(missing, platform.market.plan_assets(missing.assets))
-    affordable = []
+    left, affordable = dict(spare), []
     for tile in sorted(plan.tiles, key=lambda t: -len(plan.covers(t))):
         source = platform.capabilities[tile.source]
         if source.limits:
-            if spare.get(source.account, 0) < 1:
+            cost = requests_of(source, tile)
+            if left.get(source.account, 0) < cost:
                 continue
-            spare[source.account] -= 1
+            left[source.account] -= cost
         affordable.append(plan.covers(tile))
     report.planned += len(affordable)
     chosen = CellGrid.union(affordable) if affordable else missing.with_mask(missing.mask & False)
     report.left += len(missing.difference(chosen))
+    if dry_run:
+        spare |= left
     if dry_run or not chosen:
         return []
-    stream = platform.fetch(chosen, run_id)
+    # A source that fails leaves its cells to others: they, too, give what is spare and no more.
+    within = Budget(spare).sources(platform.sources)
+    stream = platform.fetch(chosen, run_id, sources=within)
     for batches in stream:
-        platform.write_fetch(batches, run_id)
+        platform.write_fetch([without_refusals(batch) for batch in batches], run_id)
     report.calls.update(stream.report.calls)
     report.filled += stream.report.states.get(str(CellStatus.STORED), 0)
+    report.left += len(platform.missing(chosen))
     return [chosen]
 
 

@@ -44,7 +44,7 @@ from stock_platform.pipeline.answers import Moment, batch_of, failure_record, jo
 from stock_platform.pipeline.disputes import disputes
 from stock_platform.pipeline.fetching import claim_key, first_unpublished, rows_of
 from stock_platform.pipeline.rejudging import CELLS_AT_ONCE
-from stock_platform.pipeline.spare_quota import known_demand, left_over
+from stock_platform.pipeline.spare_quota import known_demand, left_over, requests_of
 from stock_platform.pipeline.validating import traded_quotes
 from stock_platform.storage import price_checks, readers, writers
 
@@ -345,7 +345,7 @@ class Reconciliation:
                 )
                 for tile, part in ranked:
                     account = self._voices[tile.source]
-                    cost = self._requests(tile)
+                    cost = requests_of(platform.capabilities[tile.source], tile)
                     if platform.capabilities[tile.source].limits:
                         if left.get(account, 0) < cost:
                             left[account] = 0
@@ -370,12 +370,6 @@ class Reconciliation:
                     unknown=self._platform.router.unknown())  # fmt: skip
         lost = [u.cells for u in made.uncovered if u.cells]
         return cells.difference(CellGrid.union(lost)) if lost else cells
-
-    def _requests(self, tile: Tile) -> int:
-        """HTTP requests that a call takes, by what is known of its pages."""
-        page = self._platform.capabilities[tile.source].endpoint(tile.endpoint).bars_a_request
-        days = (tile.end - tile.start).days + 1
-        return -(-days // page) if page else 1
 
     # ---- asking ----
 

@@ -234,16 +234,17 @@ class Platform:
         wider: CellGrid | None = None,
         retry_failed: bool = False,
         again: bool = False,
+        sources: Mapping[str, Source] | None = None,
         progress: ProgressCallback | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> FetchStream:
         """A fetch of what is missing of ``grid``; iterate to run it, committing each item.
 
-        ``again`` fetches all of it, stored or not.
+        ``again`` fetches all of it, stored or not; ``sources``: whom to ask, None: all.
         """
         stream = FetchStream(
             self.market,
-            self.sources,
+            self.sources if sources is None else sources,
             self.quota,
             grid,
             run_id=run_id,

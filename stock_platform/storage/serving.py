@@ -89,12 +89,12 @@ def price_versions(
     elif interval != Interval.DAY:
         bar = Interval.parse(interval)
         parts.append(_bars_version(price_table(bar), bar))
-    for table in ("splits_in_force", "dividends_in_force"):
-        parts.append(
-            sql.SQL("(select {} from stocks.{} p where p.asset_id = s.asset_id)").format(
-                CONTENT, sql.Identifier(table)
-            )
+    parts += [
+        sql.SQL("(select {} from stocks.{} p where p.asset_id = s.asset_id)").format(
+            CONTENT, sql.Identifier(table)
         )
+        for table in ("splits_in_force", "dividends_in_force")
+    ]
     with db.connect() as connection:
         rows = run(
             connection,

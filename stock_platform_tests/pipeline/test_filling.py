@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,12 +12,14 @@ import pytest
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.cells import CellGrid
+from stock_platform.domain.errors import Unavailable
 from stock_platform.pipeline.explaining import explain
 from stock_platform.pipeline.filling import fill_gaps
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.pipeline.scoring import score
 from stock_platform.settings import load_settings
-from stock_platform.storage import quality
+from stock_platform.sources.base import Source
+from stock_platform.storage import ledger, quality
 from stock_platform_tests.pipeline.worlds import ROW, FakeSource
 
 NOW = datetime(2024, 3, 9, 12, tzinfo=UTC)
@@ -113,3 +115,31 @@ def test_without_spare_quota_nothing_is_asked(platform: Platform) -> None:
     assert report.spare == {"first": 0, "second": 0}
     assert (report.filled, report.left) == (0, 5)
     assert (asked(platform, "first"), asked(platform, "second")) == before
+
+
+def test_a_source_that_fails_costs_others_no_more_than_is_spare(platform: Platform) -> None:
+    """Cells of a vendor that is down go to the next one, but for two calls of its ten alone."""
+    names = [f"T{letter}" for letter in "ABCDEF"]
+    known = dict.fromkeys(names, DAYS)
+    down = Unavailable("first", "down", at_once=False)
+    first = FakeSource("first", known, ROW, behaviour=lambda tile: down)
+    second = FakeSource("second", known, ROW, preference=200)
+    second.capabilities = replace(second.capabilities, limits=(Limit(10, 86_400.0),))
+    assets = platform.assets_for(names)["asset_id"].to_list()
+    beside = {"zero": FakeSource("zero", known, ROW)}
+    use(platform, beside)
+    for batches in platform.fetch(CellGrid.rectangle(assets, DAYS[:-3])):
+        platform.write_fetch(batches)
+    use(platform, {"first": first, "second": second})
+    report = fill_gaps(platform)
+    assert len(second.asked) == report.calls["second"] == report.spare["second"] == 2
+    assert report.filled == 2 * 2  # the last session is not due yet
+    assert report.left == 4 * 2
+    missing = platform.missing(CellGrid.rectangle(assets, DAYS[:-1]))
+    assert len(missing) == 4 * 2  # they wait for nothing: no run comes to ask without a limit
+    assert not ledger.due(platform.db, datetime(9999, 1, 1, tzinfo=UTC))
+
+
+def use(platform: Platform, sources: Mapping[str, Source]) -> None:
+    platform.__dict__["sources"] = dict(sources)
+    platform.__dict__.pop("capabilities", None)

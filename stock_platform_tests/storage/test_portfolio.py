@@ -245,9 +245,7 @@ def test_a_page_reads_its_own_rows(database: Database, ids: list[int]) -> None:
     assert not book.has_any(database, "you")
 
 
-def test_a_price_under_the_same_stamp_is_another_account(
-    database: Database, ids: list[int]
-) -> None:
+def test_a_price_under_the_same_stamp_counts(database: Database, ids: list[int]) -> None:
     """A stored account is not taken for current after a change that no stamp tells of."""
     at, day = datetime(2024, 3, 1, tzinfo=UTC), [date(2024, 2, 1)]
     found = set()

@@ -74,7 +74,7 @@ def test_no_answer_is_older_than_a_commit(
 def test_a_change_under_the_same_stamp_is_seen(client: TestClient, filled: Database) -> None:
     """A later commit may have an earlier stamp, or that of the batch before: it is news, too."""
     asset = resolve(filled, ["AAPL"])["AAPL"]
-    etags = []
+    etags: list[str] = []
     for seed, seconds in ((1, 0), (2, 0), (3, -5)):
         bars = worlds.raw_bars([asset], [DAYS[7]], seed=seed)
         at = NOW + timedelta(seconds=seconds)
