@@ -35,6 +35,7 @@ from stock_platform.pipeline.spare_quota import (
     requests_of,
     without_refusals,
 )
+from stock_platform.storage.locks import Work, alone
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -75,10 +76,20 @@ class FillReport:
 def fill_gaps(
     platform: Platform, run_id: str | None = None, *, dry_run: bool = False
 ) -> FillReport:
-    """Fill what gaps can be filled within spare quota, and judge what came."""
-    report = FillReport()
+    """Fill what gaps can be filled within spare quota, and judge what came.
+
+    One at a time, with reconciliations: each would spend what is spare once.
+    """
     if not platform.capabilities:
-        return report
+        return FillReport()
+    if dry_run:
+        return _fill(platform, run_id, dry_run=True)
+    with alone(platform.db, Work.SPARE):
+        return _fill(platform, run_id, dry_run=False)
+
+
+def _fill(platform: Platform, run_id: str | None, *, dry_run: bool) -> FillReport:
+    report = FillReport()
     board = Board.of(platform)
     if not len(board.grid.assets):
         return report

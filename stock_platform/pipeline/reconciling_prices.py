@@ -47,6 +47,7 @@ from stock_platform.pipeline.rejudging import CELLS_AT_ONCE
 from stock_platform.pipeline.spare_quota import known_demand, left_over, requests_of
 from stock_platform.pipeline.validating import traded_quotes
 from stock_platform.storage import price_checks, readers, writers
+from stock_platform.storage.locks import Work, alone
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -169,9 +170,19 @@ class Reconciliation:
         self.report = ReconcileReport(cells=0)
 
     def run(self, *, dry_run: bool = False) -> ReconcileReport:
-        """Choose, ask, compare, keep, and judge again what is seen differently now."""
+        """Choose, ask, compare, keep, and judge again what is seen differently now.
+
+        One at a time, with the filling of gaps: two would ask for the same cells, count them
+        twice, and each spend what is spare once.
+        """
         if not self._grid or not self._platform.capabilities:
             return self.report
+        if dry_run:
+            return self._run(dry_run=True)
+        with alone(self._db, Work.SPARE):
+            return self._run(dry_run=False)
+
+    def _run(self, *, dry_run: bool) -> ReconcileReport:
         self._look()
         wanted = self._chosen()
         self.report.demand = self._demand()

@@ -22,6 +22,7 @@ from stock_platform.pipeline.board import Board, spread
 from stock_platform.pipeline.facts import refresh_facts
 from stock_platform.pipeline.gaps import find_gaps, stored_gaps
 from stock_platform.storage import quality
+from stock_platform.storage.locks import Work, alone
 
 if TYPE_CHECKING:
     from stock_platform.pipeline.runtime import Platform
@@ -50,7 +51,15 @@ class Scored:
 
 
 def score(platform: Platform) -> Scored:
-    """Bring facts, scores, trend and gaps up to date."""
+    """Bring facts, scores, trend and gaps up to date; while another does it, wait.
+
+    The slower of two would put back what it read before the other's changes.
+    """
+    with alone(platform.db, Work.SCORING):
+        return _score(platform)
+
+
+def _score(platform: Platform) -> Scored:
     read = refresh_facts(platform)
     board = Board.of(platform)
     scopes = {

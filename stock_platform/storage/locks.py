@@ -27,6 +27,7 @@ from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, ints, run
 
 _NAMESPACE = 0x57_0C  # first key of pg_advisory_xact_lock(int, int), with the kind added
+_ALONE = 0x57_20  # of work that is done once at a time; others begin at 0x57_10
 _TRIES = 5
 _ASSET_LESS = SHARDS  # rows that belong to no asset
 
@@ -43,6 +44,30 @@ class Kind(IntEnum):
     VALIDATED = 2
     INDICATORS = 3
     JUDGING = 4
+
+
+class Work(IntEnum):
+    """What two runs at once would do twice, or undo."""
+
+    SCORING = 0
+    SPARE = 1
+
+
+@contextmanager
+def alone(db: Database, work: Work) -> Iterator[None]:
+    """Wait until nobody else does such work, and keep others from it; a crash lets go.
+
+    Held on a connection of its own; whoever holds it takes the other locks after it.
+    """
+    with db.connect() as connection:
+        begin(connection)
+        run(
+            connection,
+            sql.SQL("select pg_advisory_xact_lock({}, {})").format(
+                sql.Literal(_ALONE), sql.Literal(int(work))
+            ),
+        )
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -123,6 +124,21 @@ def test_one_against_one_stays_open(database_url: str, tmp_path: Path) -> None:
         again = ours.reconcile()
         assert not again.asked
         assert again.unreachable == 8
+
+
+def test_two_at_once_ask_and_count_once(database_url: str, tmp_path: Path) -> None:
+    """Runs of two scopes at the same minute compare a cell once, with one call."""
+    with (
+        scene(database_url, tmp_path, "yahoo", "tiingo", tickers=4, faults=[LIAR]) as ours,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        ours.fill("yahoo")
+        planned = len(ours.reconcile(dry_run=True).asked)
+        reports = [r.result() for r in [threads.submit(ours.reconcile) for _ in range(2)]]
+        assert sum(r.calls.total() for r in reports) == planned
+        counted = price_checks.counts(ours.platform.db, source="yahoo")
+        kept = price_checks.of_assets(ours.platform.db, ours.grid.assets.tolist(), FIRST, LAST)
+        assert counted["undecided"].sum() == kept.filter(source="yahoo", opinion="undecided").height
 
 
 def test_what_others_need_is_not_spent(database_url: str, tmp_path: Path) -> None:

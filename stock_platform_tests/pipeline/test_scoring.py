@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event, Timer, current_thread
 
 import polars as pl
 import pytest
 
-from stock_platform.domain.batches import FetchBatch
+from stock_platform.domain.batches import FetchBatch, ValidatedBatch
 from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.cells import CellGrid
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.pipeline.scoring import score
 from stock_platform.settings import load_settings
 from stock_platform.storage import assets, quality
+from stock_platform.storage.connection import Database
+from stock_platform.storage.writers import write_validated
 from stock_platform_tests.storage.worlds import fetched, marks_of, raw_bars
 
 NOW = datetime(2024, 4, 1, 12, tzinfo=UTC)
@@ -201,3 +205,42 @@ def test_the_trend_has_a_row_a_day_that_differs(platform: Platform) -> None:
     found = quality.trend(platform.db, "ticker", asset_id=asset)
     assert found["day"].to_list() == [date(2024, 4, 1), date(2024, 4, 3)]
     assert found["overall"].to_list()[-1] == 50
+
+
+def test_what_changes_while_others_score_is_scored(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two scorings at once the slower one does not put back what it read before a change."""
+    asset = ids_of(platform)["GOOD"]
+    score(platform)
+    read, go_on, slow = Event(), Event(), current_thread()
+
+    def delayed(
+        db: Database, facts: pl.DataFrame, findings: pl.DataFrame, touches: Sequence[int]
+    ) -> int:
+        if current_thread() is not slow:
+            read.set()
+            go_on.wait(20)
+        return write_facts(db, facts, findings, touches)
+
+    write_facts = quality.write_facts
+    monkeypatch.setattr(quality, "write_facts", delayed)
+    forget(platform, asset, DAYS[3])
+    with ThreadPoolExecutor(1) as threads:
+        slower = threads.submit(score, platform)
+        assert read.wait(20)
+        forget(platform, asset, DAYS[4])
+        Timer(1.0, go_on.set).start()
+        score(platform)
+        go_on.set()
+        slower.result()
+    score(platform)
+    (row,) = quality.scores(platform.db, "ticker", asset_ids=[asset]).to_dicts()
+    assert row["stored"] - row["priced"] == 2
+
+
+def forget(platform: Platform, asset: int, day: date) -> None:
+    """Take a validated price away, as judging again may."""
+    cell = CellGrid.rectangle([asset], [day])
+    none = pl.DataFrame()
+    write_validated(platform.db, ValidatedBatch(cell, none, none, NOW))
