@@ -116,7 +116,7 @@ class _Round:
         if not self._rows:
             return self.report
         platform, ids = self._platform, sorted(self._rows)
-        self._closes = _closes(platform, ids, self._now)
+        self._closes = last_closes(platform, self._wanted, self._now)
         self._not_of |= platform.router.unknown()
         pending = set(ids)
         while pending and not self._late():
@@ -290,9 +290,24 @@ _OF_THE_SYMBOL = frozenset({"unknown_symbol", "no_data"})
 """Failures that say nothing of other symbols."""
 
 
-def _closes(platform: Platform, ids: Sequence[int], now: datetime) -> pl.DataFrame:
-    """The last close of each asset in shares of today."""
-    splits = readers.splits(platform.db, ids).filter(pl.col("ex_date") <= now.date())
+def last_closes(platform: Platform, wanted: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The last close of each asset in shares of its exchange's present session.
+
+    Sydney opens on the day before by UTC: a split of Monday's is in Sunday's first quotes.
+    """
+    ids = wanted["asset_id"].to_list()
+    names = wanted["calendar"].unique().sort().to_list()
+    sessions = [get_calendar(name).trading_session(now) for name in names]
+    begun = pl.DataFrame(
+        {"calendar": names, "_begun": sessions}, schema_overrides={"_begun": pl.Date()}
+    )
+    splits = (
+        readers.splits(platform.db, ids)
+        .join(wanted.select("asset_id", "calendar"), on="asset_id")
+        .join(begun, on="calendar")
+        .filter(pl.col("ex_date") <= pl.col("_begun"))
+        .drop("calendar", "_begun")
+    )
     return apply_adjustments(
         readers.latest(platform.db, ids),
         splits,
@@ -323,4 +338,4 @@ def _aside(
     return pl.concat([conform(told, QUARANTINE), conform(unread, QUARANTINE)])
 
 
-__all__ = ["LiveReport", "ask_due", "ask_now"]
+__all__ = ["LiveReport", "ask_due", "ask_now", "last_closes"]

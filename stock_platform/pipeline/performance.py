@@ -101,13 +101,16 @@ class _Inputs:
 
     def account(self, last: date, *, live: bool = False) -> Account:
         first = min(t.trade_date for t in self.transactions)
-        splits = readers.splits(self.db, self.held)
+        # An announced split is none yet: neither shares nor prices are other than they were.
+        splits = readers.splits(self.db, self.held).filter(pl.col("ex_date") <= last)
         known = _by_asset(splits)
         closes = apply_adjustments(
             readers.prices(self.db, self.held, None, last), splits, _NO_DIVIDENDS, Adjust.SPLITS
         ).select("asset_id", "session", "close")
         if live:
-            closes = pl.concat([closes, newer_quotes(quotes.latest(self.db, self.held), closes)])
+            newer = newer_quotes(quotes.latest(self.db, self.held), closes)
+            newer = apply_adjustments(newer, splits, _NO_DIVIDENDS, Adjust.SPLITS)
+            closes = pl.concat([closes, newer])
         dividends = readers.dividends(self.db, self.held).filter(pl.col("ex_date") >= first)
         ratio = later_product(dividends, splits, "ex_date", "ratio")
         return daily_account(

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from stock_platform.domain.bars import Interval
-from stock_platform.pipeline.live import ask_due, ask_now
+from stock_platform.pipeline.live import ask_due, ask_now, last_closes
 from stock_platform.pipeline.runtime import Platform
 from stock_platform.sandbox.config import SandboxConfig
 from stock_platform.sandbox.market.market import Market
 from stock_platform.sandbox.server import SandboxServer
 from stock_platform.settings import load_settings
-from stock_platform.storage import quotes, readers
+from stock_platform.storage import assets, quotes, readers
+from stock_platform.storage.assets import NewAsset
+from stock_platform.storage.writers import write_fetch, write_validated
 from stock_platform_tests.domain.test_live import (
     LONDON,
     NEW_YORK,
@@ -24,6 +26,7 @@ from stock_platform_tests.domain.test_live import (
     currencies,
     holiday,
 )
+from stock_platform_tests.storage.worlds import fetched, raw_bars, splits_of, validated
 
 START = datetime(2013, 2, 26, 21, tzinfo=UTC)
 
@@ -140,3 +143,19 @@ def _asked(world: World, ids: dict[str, int], names: Any) -> list[datetime | Non
     frame = quotes.watched(world.platform.db, 15)
     at = dict(frame.select("asset_id", "asked_at").iter_rows())
     return [at[ids[name]] for name in names]
+
+
+def test_a_split_is_known_from_the_first_minute_in_sydney(world: World) -> None:
+    """Its Mondays begin on Sundays by UTC; in New York the split has not come yet then."""
+    db, friday, monday = world.platform.db, date(2024, 3, 1), date(2024, 3, 4)
+    made = assets.register(
+        db, [NewAsset("AAA.AX", "stock", "XASX", "AUD"), NewAsset("BBB", "stock", "XNYS", "USD")]
+    )
+    ids = list(made.values())
+    bars = raw_bars(ids, [friday])
+    write_fetch(db, [fetched(bars, splits=splits_of([(i, monday, 4.0) for i in ids]))], None)
+    write_validated(db, validated(bars))
+    now = datetime(2024, 3, 3, 23, 30, tzinfo=UTC)
+    found = last_closes(world.platform, assets.by_id(db, ids), now).sort("asset_id")
+    asked = bars.sort("asset_id")["close"].to_list()
+    assert found["close"].to_list() == pytest.approx([asked[0] / 4, asked[1]])

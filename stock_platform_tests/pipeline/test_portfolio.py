@@ -221,3 +221,20 @@ def test_frames_have_their_schemas(database: Database) -> None:
     found = measure(database, "me", "USD", TODAY)
     assert found.days.schema["session"] == pl.Date()
     assert found.positions.columns[:3] == ["ticker", "name", "quantity"]
+
+
+@pytest.mark.parametrize("ex_date", [date(2024, 2, 1), date(2024, 2, 8)])
+def test_a_live_price_counts_in_the_shares_of_its_day(database: Database, ex_date: date) -> None:
+    """A quote before a split, of today or announced, values the shares that there were."""
+    enter_orders(database, CLOCK, [Order("me", "AAA", "buy", 10, 100, "2024-01-02")])
+    asset_id = store(database, "AAA", {date(2024, 1, 30): 100.0})
+    told(database, "splits_in_force", asset_id, ex_date, 4.0)
+    with database.connect() as connection:
+        connection.execute(
+            "insert into stocks.latest_quotes (asset_id, price, quoted_at, session, currency, "
+            "source, fetched_at, stored_at) values (%s, 104, %s, %s, 'USD', 'test', now(), now())",
+            [asset_id, datetime(2024, 1, 31, 16, tzinfo=UTC), date(2024, 1, 31)],
+        )
+    found = measure(database, "me", "USD", TODAY)
+    assert found.positions["market_value"].to_list() == [pytest.approx(1040)]
+    assert found.positions["quantity"].to_list() == [40 if ex_date <= TODAY else 10]
