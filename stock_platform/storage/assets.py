@@ -316,13 +316,13 @@ def track(db: Database, asset_ids: Sequence[int]) -> int:
 
 
 def untrack(db: Database, asset_ids: Sequence[int]) -> int:
-    """Take assets off the watchlist; how many were on it. Their data stay."""
+    """Take assets off the watchlist; how many left it. Their data stay, and what is held stays."""
     with db.connect() as connection:
         return run(
             connection,
-            sql.SQL("delete from stocks.tracked_assets where asset_id = any({})").format(
-                ints(sorted(set(asset_ids)))
-            ),
+            sql.SQL(
+                "delete from stocks.tracked_assets where asset_id = any({}) and holders = 0"
+            ).format(ints(sorted(set(asset_ids)))),
         ).rowcount
 
 

@@ -35,6 +35,7 @@ from stock_platform.apps.cli import (
     sources,
     status,
     timescale,
+    tracking,
     up,
     usage,
     validate,
@@ -89,6 +90,7 @@ app.command("prices", rich_help_panel=_SEE)(prices.prices)
 app.command("quotes", rich_help_panel=_SEE)(quotes.quotes)
 app.add_typer(quotes.app, name="live", rich_help_panel=_RUN)
 app.add_typer(portfolio.app, name="portfolio", rich_help_panel=_RUN)
+app.command("untrack", rich_help_panel=_RUN)(tracking.untrack)
 app.command("export", rich_help_panel=_SEE)(export.export)
 app.command("actions", rich_help_panel=_SEE)(actions.actions)
 app.command("series", rich_help_panel=_SEE)(series.series)

@@ -111,6 +111,12 @@ def backfill(
         output.show_json(facts)
     else:
         _show(facts)
+        if not facts["settled"] and wanted.tickers:
+            output.note(
+                "none of it is settled: are the tickers spelled right? "
+                f"stock-platform catalog search {wanted.tickers[0]}; "
+                f"stock-platform untrack {wanted.tickers[0]}"
+            )
     if not result.success:
         raise StockPlatformError(f"run {result.run_id} failed: {result.error or 'see its log'}")
     return code
