@@ -20,6 +20,7 @@ Only ``Unavailable`` and ``RateLimited`` are transient (``SourceError.transient`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class StockPlatformError(Exception):
@@ -140,6 +141,13 @@ class Unavailable(SourceError):
         self.at_once = at_once
 
 
-def one_of(values: Iterable[object]) -> str:
-    """The ``allowed`` text of an InputError: ``use one of a, b, c``."""
-    return "use one of " + ", ".join(str(v) for v in values)
+def one_of(values: Iterable[object], given: object = None) -> str:
+    """The ``allowed`` text of an InputError: ``use one of a, b, c``.
+
+    With what was ``given`` the nearest of the values stands first: ``did you mean b? use ...``.
+    """
+    names = [str(v) for v in values]
+    near = get_close_matches(str(given).lower(), names, 2) if given else []
+    return (
+        (f"did you mean {' or '.join(near)}? " if near else "") + "use one of " + ", ".join(names)
+    )

@@ -71,7 +71,7 @@ def chosen(settings: Settings) -> tuple[str, ...]:
     """
     for name in settings.sources:
         if name not in SOURCES:
-            raise InputError("STOCK_PLATFORM_SOURCES", name, one_of(SOURCES))
+            raise InputError("STOCK_PLATFORM_SOURCES", name, one_of(SOURCES, name))
     for name in settings.pointed_sources():
         if name not in SOURCES:
             allowed = f"it is of no source; {one_of(SOURCES)}"

@@ -124,5 +124,8 @@ def _bind(host: str, port: int) -> socket.socket:
         made.bind((host, port))
     except OSError as error:
         made.close()
-        raise StockPlatformError(f"the sandbox cannot listen on {host}:{port}: {error}") from error
+        raise StockPlatformError(
+            f"the sandbox cannot listen on {host}:{port}: {error.strerror}; "
+            "--port takes another, --port 0 any free one"
+        ) from error
     return made

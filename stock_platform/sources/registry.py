@@ -65,7 +65,7 @@ def spec_of(name: str) -> SourceSpec:
     try:
         return SOURCES[name]
     except KeyError:
-        raise InputError("source", name, one_of(SOURCES)) from None
+        raise InputError("source", name, one_of(SOURCES, name)) from None
 
 
 def build(setup: Setup) -> Source:

@@ -92,3 +92,4 @@ def test_sandbox_on_a_taken_port_fails_in_one_line(cli: Cli, sandbox: SandboxSer
     said = cli("sandbox", "--port", port, "--symbols", "3")
     assert said.code == 1
     assert f"cannot listen on 127.0.0.1:{port}" in said.error
+    assert "--port 0" in said.error

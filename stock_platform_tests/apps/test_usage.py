@@ -31,6 +31,9 @@ def test_version_is_one_line(bare: Cli) -> None:
     ("words", "expected"),
     [
         pytest.param("nonsense", "no such command 'nonsense'", id="command"),
+        pytest.param("export", "'TARGET'. (see `stock-platform export --help`)", id="argument"),
+        pytest.param("sources show yaho", "did you mean yahoo", id="near-source"),
+        pytest.param("rules spikes", "did you mean spike?", id="near-rule"),
         pytest.param("plan AAPL", "missing option '--start'", id="missing-option"),
         pytest.param("plan --strat 1", "no such option", id="option"),
         pytest.param("plan A?C --start 2013-01-02", "ticker: 'A?C' is not allowed", id="ticker"),

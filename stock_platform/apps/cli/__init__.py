@@ -83,11 +83,18 @@ def explain(error: BaseException) -> tuple[str, int]:
     usage = getattr(error, "format_message", None)  # typer's usage errors, whoever vendors them
     if usage is not None:
         text = one_line(usage()).replace("Value error, ", "")
-        return text[:1].lower() + text[1:], int(getattr(error, "exit_code", USAGE))
+        text = text[:1].lower() + text[1:] + (_see(error) if text else "")
+        return text, int(getattr(error, "exit_code", USAGE))
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return one_line(f"{error.strerror}{where}"), FAILED
     return f"{one_line(f'{type(error).__name__}: {error}')} (--debug shows where)", FAILED
+
+
+def _see(error: BaseException) -> str:
+    """Where the help of the command is that was used wrongly."""
+    path = getattr(getattr(error, "ctx", None), "command_path", None)
+    return f" (see `{path} --help`)" if path else ""
 
 
 def one_line(text: str, longest: int = 600) -> str:

@@ -14,7 +14,9 @@ from stock_platform.apps.cli.selection import Json
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="File to make, or a folder for it.")],
+    target: Annotated[
+        Path, typer.Argument(help="File to make, or a folder for it.", metavar="TARGET")
+    ],
     *,
     verify: Annotated[
         bool,
@@ -52,7 +54,7 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file of `db backup`.")],
+    file: Annotated[Path, typer.Argument(help="A file of `db backup`.", metavar="FILE")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json: Json = False,

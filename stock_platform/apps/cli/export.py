@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def export(
     target: Annotated[
         Path,
-        typer.Argument(help="A file (.parquet, .csv, .sql), or a folder for one file a year."),
+        typer.Argument(
+            help="A file (.parquet, .csv, .sql), or a folder for one file a year.",
+            metavar="TARGET",
+        ),
     ],
     tickers: Annotated[
         list[str] | None, typer.Argument(help="Tickers; none: those of the scope.")

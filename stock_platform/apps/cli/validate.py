@@ -135,7 +135,7 @@ def rules(
     if name is not None:
         chosen = [page for page in pages if page.name == name]
         if not chosen:
-            raise InputError("rule", name, one_of([page.name for page in pages]))
+            raise InputError("rule", name, one_of([page.name for page in pages], name))
         pages = chosen
     if json:
         output.show_json([vars(page) for page in pages])
