@@ -59,6 +59,28 @@ def test_an_empty_database_reads_well(cli: Cli) -> None:
         assert (said.code, said.err.replace("0 rows\n", "")) == (0, ""), words
 
 
+def test_lists_without_rows_say_so_and_print_no_table(cli: Cli) -> None:
+    """No head without a body; a list that people fill says how."""
+    for words, hint in (
+        (("quarantine", "list"), "0 rows"),
+        (("catalog", "changes"), "0 changes"),
+        (("portfolio", "list"), "portfolio buy"),
+        (("quotes",), "quotes AAPL --refresh"),
+    ):
+        said = cli(*words)
+        assert (said.code, said.out) == (0, ""), words
+        assert hint in said.err, words
+
+
+def test_a_misspelled_ticker_can_be_let_go(cli: Cli) -> None:
+    """``untrack`` takes it off the watchlist; a stranger is told of."""
+    assert cli("live", "on", "AAPLE").code == 0
+    assert cli("status", "--json").json["watchlist"]["assets"] == 1
+    assert "no longer tracked" in cli("untrack", "aaple").out
+    assert cli("status", "--json").json["watchlist"]["assets"] == 0
+    assert cli("untrack", "NOBODY").code == 2
+
+
 def test_sources_tell_what_they_lack(cli: Cli) -> None:
     """A source without its key is off and says which variable turns it on."""
     found = {entry["source"]: entry for entry in cli("sources", "--json").json}

@@ -90,8 +90,12 @@ def info(*, json: Json = False) -> None:
                     *(_chunks(t) if hyper else []),
                 ]
                 for t in found.tables
+                if t.rows != 0
             ],
         )
+        empty = sum(t.rows == 0 for t in found.tables)
+        if empty:
+            typer.echo(f"{output.plural(empty, 'more table')} without a row (--json names them)")
     if found.indexes:
         output.show_table(
             ["index", "table", "size", "scans"],

@@ -78,6 +78,8 @@ def show_table(
 ) -> None:
     """Print a table; columns of numbers are aligned right, and numbers and dates never broken.
 
+    Without rows nothing is printed.
+
     What does not fit the terminal's width is first rid of columns that are empty in every row,
     then of space between columns; only then are words broken. A single row that does not fit is
     shown one value a line.
@@ -86,6 +88,8 @@ def show_table(
     from rich.table import Table
 
     kinds = [list(row) for row in rows]
+    if not kinds:
+        return  # a head without a body: whoever calls says that there is nothing, and what to do
     screen = console()
     made = [_Column.of(name, [row[i] for row in kinds]) for i, name in enumerate(columns)]
     if kinds and sum(column.width + _GAP for column in made) >= screen.width:

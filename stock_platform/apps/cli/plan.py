@@ -320,6 +320,7 @@ def _show_timeline(schedule: list[dict[str, Any]]) -> None:
 def _show_ways(ways: tuple[Way, ...]) -> None:
     from stock_platform.apps.cli import output
 
+    able = [way for way in ways if way.calls or way.finish_seconds is not None]
     output.show_table(
         ["way", "calls", "done in", "cells it cannot get"],
         [
@@ -329,6 +330,9 @@ def _show_ways(ways: tuple[Way, ...]) -> None:
                 "never" if way.finish_seconds is None else output.duration(way.finish_seconds),
                 way.uncovered_cells,
             ]
-            for way in ways
+            for way in able
         ],
     )
+    if len(able) < len(ways):
+        names = ", ".join(way.name.removesuffix(" alone") for way in ways if way not in able)
+        output.note(f"none of it alone: {names}")

@@ -198,6 +198,8 @@ def list_transactions(
         return
     columns = ["id", "user", "ticker", "side", "quantity", "price", "fee", "currency", "date"]
     output.show_table(columns, [[row[name] for name in columns] for row in rows])
+    if not rows:
+        output.note("no transaction is entered: stock-platform portfolio buy AAPL 10 --price 190.5")
 
 
 def _row(t: Transaction, ticker: str) -> dict[str, Any]:

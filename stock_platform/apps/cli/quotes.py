@@ -56,7 +56,7 @@ def quotes(
     if json:
         output.show_json(frame.drop("asset_id").to_dicts())
     elif frame.is_empty():
-        output.note("no quote is stored: --refresh asks for one")
+        output.note("no quote is stored: stock-platform quotes AAPL --refresh")
     else:
         _show(frame)
     for ticker in silent:

@@ -96,7 +96,7 @@ def _show(report: ReconcileReport, *, dry_run: bool) -> None:
     planned: dict[str, int] = {}
     for ask in report.asked:
         planned[ask.tile.source] = planned.get(ask.tile.source, 0) + 1
-    names = sorted({*planned, *report.spare})
+    names = sorted({*planned, *(name for name, calls in report.demand.items() if calls)})
     if names:
         output.show_table(
             ["source", "calls planned", "requests made", "spare", "needed elsewhere"],

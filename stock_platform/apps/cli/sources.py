@@ -46,8 +46,8 @@ def sources(context: typer.Context, *, json: Json = False) -> None:
                 entry["source"],
                 entry["state"],
                 quota_text(entry["quota"]),
-                None if entry["success_rate"] is None else f"{entry['success_rate']:.0%}",
-                None if entry["latency_seconds"] is None else f"{entry['latency_seconds']:.1f} s",
+                _share(entry["success_rate"]),
+                _seconds(entry["latency_seconds"]),
                 entry["next_try"],
             ]
             for entry in found
@@ -85,8 +85,8 @@ def show(name: Name, *, json: Json = False) -> None:
             "address": entry["base_url"],
             "key": entry["needs"],
             "quota left": quota_text(entry["quota"]),
-            "success rate": entry["success_rate"],
-            "latency": entry["latency_seconds"],
+            "success rate": _share(entry["success_rate"]),
+            "latency": _seconds(entry["latency_seconds"]),
             "accuracy": entry["accuracy"],
             "last error": entry["last_error"],
             "next try": entry["next_try"],
@@ -109,6 +109,14 @@ def show(name: Name, *, json: Json = False) -> None:
                 for e in entry["endpoints"]
             ],
         )
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0%}"
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1f} s"
 
 
 @app.command("reset")
