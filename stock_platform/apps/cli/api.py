@@ -100,6 +100,7 @@ def create(
         return
     typer.echo(text)
     output.note("Keep it: it is not shown again. Send it as Authorization: Bearer TOKEN.")
+    output.note("From now on the API asks for a token on this machine, too.")
 
 
 @tokens.command("list")

@@ -77,6 +77,7 @@ def instructions(server: SandboxServer, made: SandboxConfig) -> Iterator[str]:
         if vendor not in made.keys:
             for variable in spec.capabilities.variables:
                 yield f"export {variable}=any-key-will-do"
+    yield "export STOCK_PLATFORM_USER_AGENT='sandbox nobody@example.com'"  # the SEC wants one
     yield f"export STOCK_PLATFORM_SOURCES={','.join(names)}"
     yield f"export STOCK_PLATFORM_CLOCK_RATE={made.clock_rate:g}"
     if made.now is not None:

@@ -59,7 +59,7 @@ def _filled(scope: dict[str, Any]) -> str:
     if not scope["runs"]:
         return f"{text}; nothing was left to do"
     if before:
-        text += f"; {before:,} were there before"
+        text += f"; {before:,} were there before (the call that lists the symbols brings a session)"
     runs = ", ".join(run.partition("-")[0] for run in scope["runs"])
     return f"{text}; run {runs}, {scope['partitions']:,} partitions, {duration(scope['seconds'])}"
 
