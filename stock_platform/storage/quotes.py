@@ -26,9 +26,9 @@ from stock_platform.storage import quarantine
 from stock_platform.storage.connection import Database
 from stock_platform.storage.frames import Connection, copy_in, ints, names, read, run
 from stock_platform.storage.locks import Kind, begin, lock_assets, retried
+from stock_platform.storage.tables import FROM_QUOTES
 from stock_platform.storage.writers import log_calls
 
-FLAG = "from_quotes"
 AGES = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1200.0, 1800.0, 3600.0, float("inf"))
 """The buckets of ages, in seconds."""
 
@@ -204,7 +204,7 @@ def store(
         new = _append(connection, ready, now)
         lock_assets(connection, Kind.VALIDATED, touched)
         newest = run(connection, _LATEST, {"now": now}).fetchall()
-        minutes = run(connection, _MINUTES, {"now": now, "flag": FLAG}).rowcount
+        minutes = run(connection, _MINUTES, {"now": now, "flag": FROM_QUOTES}).rowcount
         _count_ages(connection, [(row[0], row[1]) for row in newest], now)
     return Stored(new, len(newest), minutes, put)
 

@@ -16,6 +16,9 @@ from stock_platform.domain.bars import Interval
 RAW_TABLES = ("raw_quotes", "raw_intraday")
 PRICE_TABLES = ("validated_prices", "intraday_prices")
 
+FROM_QUOTES = "from_quotes"
+"""The flag of minute bars that were made of live quotes: there is no raw bar they come from."""
+
 CELL: dict[str, pl.DataType] = {"asset_id": pl.Int32(), "session": pl.Date()}
 
 

@@ -45,10 +45,10 @@ from stock_platform.storage import (
 )
 from stock_platform.storage.connection import Database
 from stock_platform.storage.following import Known, follow
-from stock_platform.storage.frames import Connection, copy_in, run
+from stock_platform.storage.frames import Connection, copy_in, ints, read, run
 from stock_platform.storage.keyed import Bounds, Table
 from stock_platform.storage.locks import Kind, begin, lock_assets, retried
-from stock_platform.storage.tables import price_table, raw_table
+from stock_platform.storage.tables import CELL, FROM_QUOTES, price_table, raw_table
 from stock_platform.storage.upsert import Changes, upsert
 
 RAW = Table(
@@ -139,7 +139,8 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     """Commit what validation made of some cells, and the weeks and months they touch.
 
     Prices and open quarantine entries of the batch's cells that are no longer in it are
-    removed; rows that are equal are left alone. Prices that change or go are kept as they were
+    removed; rows that are equal are left alone, and so are minutes of live quotes in sessions of
+    which the batch has no price. Prices that change or go are kept as they were
     in ``prices_history``.
 
     Raises:
@@ -167,12 +168,16 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
     with db.connect() as connection:
         begin(connection)
         lock_assets(connection, Kind.VALIDATED, grid.assets.tolist())
+        replaced = cells
+        if grid.interval is Interval.MINUTE:
+            told = _of_quotes(connection, bounds).join(prices, on=list(CELL), how="anti")
+            replaced = cells.join(told, on=list(CELL), how="anti")
         changes = upsert(
             connection,
             replace(VALIDATED, name=price_table(grid.interval)),
             prices,
             replace=bounds,
-            keep=cells.rename({"session": "day"}),
+            keep=replaced.rename({"session": "day"}),
             at=at,
         )
         cleared = quarantine.clear(connection, grid, batch.quarantined)
@@ -188,6 +193,22 @@ def write_validated(db: Database, batch: ValidatedBatch) -> WriteReport:
                 cells.rename({"session": "day"}) if put or cleared else changes.days,
             )
     return _report(changes) + WriteReport(quarantined=put + cleared, buckets=buckets)
+
+
+def _of_quotes(connection: Connection, bounds: Bounds) -> pl.DataFrame:
+    """CELL of the sessions whose minutes are all of live quotes: no raw bar brings them back."""
+    return read(
+        connection,
+        sql.SQL(
+            "select asset_id, session from stocks.intraday_prices where asset_id = any({}) "
+            "and interval = '1m' and ts >= {} and ts < {} group by asset_id, session "
+            "having bool_and({} = any(flags))"
+        ).format(
+            ints(bounds.assets),
+            *map(sql.Literal, (bounds.start, bounds.end, FROM_QUOTES)),
+        ),
+        CELL,
+    )
 
 
 def _remember(connection: Connection, batch: ValidatedBatch) -> None:

@@ -8,8 +8,10 @@ import polars as pl
 import psycopg
 
 from stock_platform.domain.bars import Interval
+from stock_platform.domain.batches import QUARANTINE
 from stock_platform.domain.cells import CellGrid
-from stock_platform.storage import assets, readers, writers
+from stock_platform.domain.live import QUOTED
+from stock_platform.storage import assets, quotes, readers, writers
 from stock_platform.storage import migrate as module
 from stock_platform.storage.connection import Database
 from stock_platform.storage.migrate import migrate
@@ -131,3 +133,27 @@ def test_the_migration_moves_what_there_is(empty_database_url: str) -> None:
         hour = readers.prices(database, [1], interval=Interval.HOUR)
         assert hour["ts"].to_list() == [datetime(2024, 1, 2, 14, 30, tzinfo=UTC)]
         assert hour["session"].to_list() == [date(2024, 1, 2)]
+
+
+def test_minutes_of_live_quotes_outlive_an_empty_answer(database: Database) -> None:
+    """Judging a session of which no vendor has minutes keeps what quotes told; bars replace it."""
+    (asset,) = assets.register(database, [assets.NewAsset("AAA", "stock", "XNYS")]).values()
+    at = datetime(2024, 1, 2, 15, 0, 30, tzinfo=UTC)
+    told = dict.fromkeys(QUOTED) | {
+        "asset_id": asset, "source": "yahoo", "quoted_at": at, "session": at.date(),
+        "price": 10.0, "fetched_at": at,
+    }  # fmt: skip
+    judged = pl.DataFrame([told], schema=QUOTED).with_columns(
+        pl.lit([], pl.List(pl.String())).alias("reasons")
+    )
+    quotes.store(database, worlds.call(), judged, pl.DataFrame(schema=QUARANTINE), at)
+    cell = CellGrid.rectangle([asset], DAYS, Interval.MINUTE)
+    bars = worlds.intraday_bars([asset], DAYS[:1]).with_columns(pl.lit("1m").alias("interval"))
+    writers.write_validated(database, worlds.validated(bars.clear(), cell))
+    found = readers.prices(database, [asset], interval=Interval.MINUTE)
+    assert found["close"].to_list() == [10]
+    writers.write_validated(database, worlds.validated(bars, cell))
+    found = readers.prices(database, [asset], interval=Interval.MINUTE)
+    assert found["ts"].to_list() == bars.sort("ts")["ts"].to_list()
+    writers.write_validated(database, worlds.validated(bars.clear(), cell))
+    assert readers.prices(database, [asset], interval=Interval.MINUTE).is_empty()
