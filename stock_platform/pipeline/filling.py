@@ -25,6 +25,7 @@ from stock_platform.domain.comparing import CELL, Why
 from stock_platform.domain.coverage import MARKS, CellStatus
 from stock_platform.domain.gaps import GapState
 from stock_platform.domain.quality import Fact
+from stock_platform.pipeline.answers import ABSENT
 from stock_platform.pipeline.board import Board
 from stock_platform.pipeline.gaps import Gaps, find_gaps
 from stock_platform.pipeline.reconciling_prices import Reconciliation
@@ -195,7 +196,7 @@ def _ask_others(
     report.filled += sum(len(doubtful.intersection(grid)) for grid in came)
     if none.height:
         marks = none.with_columns(
-            pl.lit(str(CellStatus.NO_DATA)).alias("status"), pl.lit("").alias("reason"),
+            pl.lit(str(CellStatus.NO_DATA)).alias("status"), pl.lit(ABSENT).alias("reason"),
             pl.lit(None).cast(UTC_STAMP).alias("retry_after"),
         ).select(list(MARKS))  # fmt: skip
         platform.write_fetch([FetchBatch(None, marks=marks)], run_id)

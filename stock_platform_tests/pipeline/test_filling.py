@@ -13,6 +13,7 @@ from stock_platform.domain.calendar import get_calendar
 from stock_platform.domain.capabilities import Limit
 from stock_platform.domain.cells import CellGrid
 from stock_platform.domain.errors import Unavailable
+from stock_platform.pipeline.answers import ABSENT
 from stock_platform.pipeline.explaining import explain
 from stock_platform.pipeline.filling import fill_gaps
 from stock_platform.pipeline.runtime import Platform
@@ -80,6 +81,7 @@ def test_gaps_are_filled_or_say_why_they_stay(platform: Platform) -> None:
     assert report.halts == 1
     again = score(platform)
     assert states(platform) == {"halt": 1}
+    assert set(ledger.cells(platform.db, asset, HALT, HALT)["reason"]) == {ABSENT}
     gap = again.gaps.row(0, named=True)
     assert (gap["first_session"], gap["sources"]) == (HALT, ["first", "second"])
     row = quality.scores(platform.db, "ticker", asset_ids=[asset]).row(0, named=True)
