@@ -15,6 +15,9 @@ def test_explain_and_quarantine(cli: Cli, sandbox: SandboxServer, ticker: str, f
     rows = cli("quarantine", ticker, "--json").json
     assert rows
     assert rows == cli("quarantine", "list", ticker, "--json").json
+    listed = cli("quarantine", ticker).out
+    assert " O " in listed
+    assert '{"' not in listed
     row = rows[0]
     text = cli("explain", ticker, row["session"])
     assert "There is no price: every quote of that day failed a rule." in text.out

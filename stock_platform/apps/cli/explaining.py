@@ -49,7 +49,8 @@ def _show(facts: Mapping[str, Any], *, rules: bool) -> None:
 
     asset = facts["asset"]
     name = f", {asset['name']}" if asset["name"] else ""
-    typer.echo(f"{asset['ticker']}{name} on {facts['date']} ({asset['currency'] or 'no currency'})")
+    money = f" ({asset['currency']})" if asset["currency"] else ""
+    typer.echo(f"{asset['ticker']}{name} on {facts['date']}{money}")
     for sentence in facts["story"]:
         lines = textwrap.wrap(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
         typer.echo("\n".join(lines))

@@ -7,6 +7,7 @@ Belongs here: listing and showing them, accepting and rejecting. Does not: judgi
 from __future__ import annotations
 
 import getpass
+import json as json_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -91,6 +92,18 @@ def list_rows(
 
 
 def _short(text: str) -> str:
+    """A row's prices, as in ``O 184.39 H 184.48 L 182.31``; its beginning where it has none."""
+    try:
+        row = json_module.loads(text)
+        told = [
+            f"{name[0].upper()} {round(float(row[name]), 4):.12g}"
+            for name in ("open", "high", "low", "close", "volume")
+            if row[name] is not None
+        ]
+    except (ValueError, TypeError, KeyError):  # as it came, which may be anything
+        told = []
+    if told:
+        return " ".join(told)
     return text if len(text) <= _ROW else f"{text[: _ROW - 3]}..."
 
 
