@@ -111,7 +111,6 @@ def scene(url: str, home: Path, size: int = 500, **config: Any) -> Iterator[Scen
 
 
 OFTEN = {
-    ("polygon", "429 storm with Retry-After"),
     ("yahoo", "outage"),
     ("yahoo", "broken at a tenth"),
     ("polygon", "wrong data at 1 %"),
