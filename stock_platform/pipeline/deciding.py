@@ -1,6 +1,6 @@
 """A person's decision about a row in quarantine, and what follows from it at once.
 
-Belongs here: what may be decided, judging the cell again. Does not: what a decision means to the
+Belongs here: what may be decided, judging cells again. Does not: what a decision means to the
 rules (domain/validation/decisions.py), its record (storage/decisions.py).
 """
 
@@ -52,8 +52,16 @@ def decide(
         cell = CellGrid.from_pairs(
             [(given["asset_id"], given["session"])], Interval(given["interval"])
         )
-        for batch in platform.validate(cell):
-            platform.write_validated(batch)
-        if given["interval"] == str(Interval.DAY):
-            platform.refresh_indicators(cell)
+        judge_again(platform, cell)
     return decisions.entry(platform.db, given["quarantine_id"])
+
+
+def judge_again(platform: Platform, cells: CellGrid) -> int:
+    """Judge cells, and derive again what prices of theirs enter; prices that became others."""
+    changed, judged = 0, [cells]
+    for batch in platform.validate(cells):
+        changed += platform.write_validated(batch).updated
+        judged.append(batch.grid)
+    if cells.interval is Interval.DAY:
+        platform.refresh_indicators(CellGrid.union([grid for grid in judged if grid]))
+    return changed

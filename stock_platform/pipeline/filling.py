@@ -27,6 +27,7 @@ from stock_platform.domain.gaps import GapState
 from stock_platform.domain.quality import Fact
 from stock_platform.pipeline.answers import ABSENT
 from stock_platform.pipeline.board import Board
+from stock_platform.pipeline.deciding import judge_again
 from stock_platform.pipeline.gaps import Gaps, find_gaps
 from stock_platform.pipeline.reconciling_prices import Reconciliation
 from stock_platform.pipeline.spare_quota import (
@@ -108,8 +109,7 @@ def _fill(platform: Platform, run_id: str | None, *, dry_run: bool) -> FillRepor
         came.append(unjudged)
     if came:
         both = CellGrid.union([grid.trimmed() for grid in came])
-        for batch in platform.validate(both):
-            platform.write_validated(batch)
+        judge_again(platform, both)
     return report
 
 

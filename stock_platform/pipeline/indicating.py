@@ -42,6 +42,6 @@ def refresh_indicators(db: Database, grid: CellGrid) -> int:
             closes=readers.closes_before_dividends(db, ids),
         )
         frame = returns_and_volatility(adjusted).filter(pl.col("session") >= first)
-        if not frame.is_empty():
-            changed += writers.write_indicators(db, CellGrid.from_frame(frame), frame)
+        entered = cells if frame.is_empty() else CellGrid.union([cells, CellGrid.from_frame(frame)])
+        changed += writers.write_indicators(db, entered, frame)
     return changed

@@ -41,6 +41,7 @@ from stock_platform.domain.errors import NoData, RateLimited, SourceError, Unkno
 from stock_platform.domain.planning import plan
 from stock_platform.domain.spare import SHARE
 from stock_platform.pipeline.answers import Moment, batch_of, failure_record, joined
+from stock_platform.pipeline.deciding import judge_again
 from stock_platform.pipeline.disputes import disputes
 from stock_platform.pipeline.fetching import claim_key, first_unpublished, rows_of
 from stock_platform.pipeline.rejudging import CELLS_AT_ONCE
@@ -601,8 +602,7 @@ class Reconciliation:
         grids = [g for g in grids if g]
         if not grids:
             return
-        for batch in self._platform.validate(CellGrid.union(grids)):
-            self.report.changed += self._platform.write_validated(batch).updated
+        self.report.changed += judge_again(self._platform, CellGrid.union(grids))
 
 
 def _mask(some: pl.DataFrame, all_of: pl.DataFrame, interval: Any) -> Any:

@@ -59,6 +59,7 @@ def load(platform: Platform) -> int:
             platform.write_fetch(batches)
         for batch in platform.validate(grid):
             platform.write_validated(batch)
+        platform.refresh_indicators(grid)
     platform.__dict__["sources"] = both
     platform.__dict__.pop("capabilities", None)
     score(platform)
@@ -79,6 +80,7 @@ def test_gaps_are_filled_or_say_why_they_stay(platform: Platform) -> None:
     report = fill_gaps(platform)
     assert report.filled == 4
     assert report.halts == 1
+    assert platform.refresh_indicators(CellGrid.rectangle([asset], DAYS)) == 0  # they follow
     again = score(platform)
     assert states(platform) == {"halt": 1}
     assert set(ledger.cells(platform.db, asset, HALT, HALT)["reason"]) == {ABSENT}
@@ -136,9 +138,9 @@ def test_a_source_that_fails_costs_others_no_more_than_is_spare(platform: Platfo
     report = fill_gaps(platform)
     assert len(second.asked) == report.calls["second"] == report.spare["second"] == 2
     assert report.filled == 2 * 2  # the last session is not due yet
-    assert report.left == 4 * 2
-    missing = platform.missing(CellGrid.rectangle(assets, DAYS[:-1]))
-    assert len(missing) == 4 * 2  # they wait for nothing: no run comes to ask without a limit
+    grid = CellGrid.rectangle(assets, DAYS[:-1])
+    assert len(platform.missing(grid, retry_failed=True)) == 4 * 2
+    # They wait for nothing: no run comes to ask without a limit.
     assert not ledger.due(platform.db, datetime(9999, 1, 1, tzinfo=UTC))
 
 

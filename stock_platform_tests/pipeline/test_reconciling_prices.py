@@ -88,6 +88,7 @@ def test_a_liar_is_found_out(database_url: str, tmp_path: Path) -> None:
     with scene(database_url, tmp_path, "yahoo", "polygon", "tiingo", faults=[LIAR]) as ours:
         ours.fill("yahoo")
         wrong = ours.wrong()
+        ours.platform.refresh_indicators(ours.grid)
         planned = ours.reconcile(dry_run=True)
         assert planned.asked
         assert not planned.calls
@@ -102,6 +103,7 @@ def test_a_liar_is_found_out(database_url: str, tmp_path: Path) -> None:
         assert rank["yahoo"] > max(rank["polygon"], rank["tiingo"])
         assert ours.wrong() == 0
         assert report.changed >= wrong
+        assert ours.platform.refresh_indicators(ours.grid) == 0  # returns follow at once
         kept = price_checks.counts(ours.platform.db, source="yahoo")
         assert kept["outvoted"].sum() == report.outvoted.height
 
