@@ -50,7 +50,8 @@ def test_capabilities_are_consistent(name: str) -> None:
 
 def test_an_unknown_source_is_named() -> None:
     """With those there are."""
-    with pytest.raises(InputError, match="source: 'yahu' is not allowed; use one of"):
+    hint = r"source: 'yahu' is not allowed; did you mean yahoo\? use one of"
+    with pytest.raises(InputError, match=hint):
         spec_of("yahu")
 
 
