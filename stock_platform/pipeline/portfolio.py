@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from stock_platform.domain.calendar import get_calendar
@@ -213,3 +214,20 @@ def _instant(value: str | date | datetime | None, zone: ZoneInfo, now: datetime)
         return value.astimezone(UTC)
     except OverflowError:
         raise InputError("executed_at", str(value), "use a date of our time") from None
+
+
+def transaction_row(t: Transaction, ticker: str) -> dict[str, Any]:
+    """A transaction as the command line and the API show it; ``date`` is the trade date."""
+    return {
+        "id": t.transaction_id,
+        "user": t.user_id,
+        "ticker": ticker,
+        "side": str(t.side),
+        "quantity": float(t.quantity),
+        "price": float(t.price),
+        "fee": float(t.fee),
+        "currency": t.currency,
+        "date": t.trade_date,
+        "executed_at": t.executed_at,
+        "external_id": t.external_id,
+    }

@@ -9,16 +9,13 @@ Entering never waits for data: the purchase's event starts its backfill, in ``up
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from stock_platform.apps.cli import queue
 from stock_platform.apps.cli.prices import Format, Output
 from stock_platform.apps.cli.selection import Json
-
-if TYPE_CHECKING:
-    from stock_platform.domain.portfolio import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Enter transactions; see positions and performance.")
 app.add_typer(queue.app, name="queue")
@@ -183,6 +180,7 @@ def list_transactions(
     """List transactions, in the order of their execution."""
     from stock_platform.apps.cli import output
     from stock_platform.apps.cli.selection import read_tickers
+    from stock_platform.pipeline.portfolio import transaction_row
     from stock_platform.pipeline.runtime import Platform
     from stock_platform.storage import assets, portfolio
 
@@ -192,7 +190,7 @@ def list_transactions(
         found = portfolio.transactions(platform.db, user, ids)
         table = assets.by_id(platform.db, sorted({t.asset_id for t in found}))
     tickers = dict(table.select("asset_id", "ticker").iter_rows())
-    rows = [_row(t, tickers[t.asset_id]) for t in found]
+    rows = [transaction_row(t, tickers[t.asset_id]) for t in found]
     if json:
         output.show_json(rows)
         return
@@ -200,22 +198,6 @@ def list_transactions(
     output.show_table(columns, [[row[name] for name in columns] for row in rows])
     if not rows:
         output.note("no transaction is entered: stock-platform portfolio buy AAPL 10 --price 190.5")
-
-
-def _row(t: Transaction, ticker: str) -> dict[str, Any]:
-    return {
-        "id": t.transaction_id,
-        "user": t.user_id,
-        "ticker": ticker,
-        "side": str(t.side),
-        "quantity": float(t.quantity),
-        "price": float(t.price),
-        "fee": float(t.fee),
-        "currency": t.currency,
-        "date": t.trade_date,
-        "executed_at": t.executed_at,
-        "external_id": t.external_id,
-    }
 
 
 @app.command("positions")

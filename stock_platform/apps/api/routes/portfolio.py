@@ -22,7 +22,7 @@ from stock_platform.apps.api.problems import RESPONSES, Problem
 from stock_platform.domain.errors import InputError
 from stock_platform.domain.portfolio import Side
 from stock_platform.domain.portfolio.transactions import read_user
-from stock_platform.pipeline.portfolio import Order, check_orders, enter_orders
+from stock_platform.pipeline.portfolio import Order, check_orders, enter_orders, transaction_row
 from stock_platform.pipeline.statements import read_statement_text
 from stock_platform.storage import assets as catalog
 from stock_platform.storage import portfolio as book
@@ -58,22 +58,7 @@ def transactions(
     shown = found[:limit]
     known = catalog.by_id(api.reading.db, sorted({t.asset_id for t in shown}))
     tickers = dict(known.select("asset_id", "ticker").iter_rows())
-    rows = [
-        {
-            "id": t.transaction_id,
-            "user": t.user_id,
-            "ticker": tickers[t.asset_id],
-            "side": str(t.side),
-            "quantity": float(t.quantity),
-            "price": float(t.price),
-            "fee": float(t.fee),
-            "currency": t.currency,
-            "date": t.trade_date,
-            "executed_at": t.executed_at,
-            "external_id": t.external_id,
-        }
-        for t in shown
-    ]
+    rows = [transaction_row(t, tickers[t.asset_id]) for t in shown]
     return {
         "transactions": rows,
         "next": make_cursor(book.Place.of(shown[-1])) if len(found) > limit else None,
