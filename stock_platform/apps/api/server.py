@@ -45,7 +45,7 @@ def build(settings: Settings, host: str) -> FastAPI:
 
     app = FastAPIOffline(
         title="stock_platform",
-        version=operations._version(),  # noqa: SLF001
+        version=operations.our_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,

@@ -26,7 +26,8 @@ _KEPT_SECONDS = 5.0
 TheApi = Annotated[Api, Depends(the_api)]
 
 
-def _version() -> str:
+def our_version() -> str:
+    """The installed version, or what a checkout is called."""
     try:
         return version("stock-platform")
     except PackageNotFoundError:  # run from a checkout that is not installed
@@ -43,7 +44,7 @@ def _version() -> str:
 )
 def health(api: TheApi, response: Response) -> Any:
     """Whether the platform works; needs no token, and tells little."""
-    found = {"version": _version(), "status": "ok", "database": True}
+    found = {"version": our_version(), "status": "ok", "database": True}
     try:
         state = api.kept("health", _KEPT_SECONDS, lambda: _state(api))
     except DatabaseError:
